@@ -1,0 +1,1 @@
+# Libraries, command, public headers, CMake package and grape.pc.
