@@ -1,0 +1,124 @@
+/* core/node.h: the inside of tapes, for passes. Not public.
+ *
+ * Nodes are numbered in recorded order (a topological order). A region is a sub-tape: its parameters stand for the node's
+ * inputs one by one (explicit arguments first, captures of outer tensors after them), its results for whatever the op says.
+ * Equal pure nodes of one scope are one node at build time. */
+#ifndef GRAPE_CORE_NODE_H
+#define GRAPE_CORE_NODE_H
+
+#include "core/arena.h"
+#include "core/tape.h"
+
+GR_BEGIN
+
+typedef struct gr__node gr__node;
+typedef struct gr__region gr__region;
+
+struct gr_tensor {
+    gr__node *node; /* NULL in GR_BAD */
+    int index;      /* which result */
+    gr_dtype dtype;
+    gr_shape shape;
+};
+
+typedef struct gr__scope {
+    struct gr__scope *parent; /* NULL: the root */
+    const char *name;         /* "dense_1" */
+    const char *kind;         /* "Dense" */
+    gr_at at;
+    int64_t id;          /* ordinal on the tape, 0 is the root */
+    uint64_t path_hash;  /* of the names from the root down */
+    int64_t random_uses; /* random nodes recorded so far in it */
+} gr__scope;
+
+/* Which part of a training step a node belongs to; for colours and for recomputation. */
+typedef enum { GR_PHASE_FORWARD, GR_PHASE_BACKWARD, GR_PHASE_UPDATE } gr__phase;
+
+struct gr__node {
+    const gr_op *op;
+    const void *attr; /* attr_size bytes, canonical (padding is 0) */
+    int64_t id;       /* position on the tape */
+    int n_in, n_out, n_regions;
+    gr_tensor **in;
+    gr_tensor *out; /* n_out results, in place */
+    gr__region **region;
+    gr_tape *tape;
+    gr__scope *scope;
+    gr_at at;
+    gr__node *origin;       /* the forward node a gradient node came from; NULL */
+    gr__phase phase;
+    int64_t clone;          /* not 0: a recomputed copy; merged only with nodes of the same number */
+    gr_variable *variable;  /* of variable and assign nodes */
+    const void *data;       /* of constants: row-major elements */
+    const char *name;       /* of inputs; else NULL */
+    uint64_t hash;
+    gr__node *next_same_hash;
+};
+
+struct gr__region {
+    gr_tape *tape;
+    int n_params, n_results;
+    gr_tensor **param;
+    gr_tensor **result;
+};
+
+struct gr_tape {
+    gr__arena arena;
+    gr__node **node;
+    int64_t n_nodes, cap_nodes;
+    gr__node **bucket; /* hash table of pure nodes */
+    int64_t n_buckets;
+    gr__scope *scope; /* innermost open one */
+    gr__scope root;
+    int64_t n_scopes;
+    gr__phase phase;   /* given to nodes recorded now */
+    gr__node *origin;  /* given to nodes recorded now */
+    int64_t clone;
+    gr_tape *parent;    /* of a region's tape: where captures come from; NULL */
+    gr__region *region; /* of a region's tape */
+    int64_t cap_params; /* room in region->param */
+    gr_tensor **captured; /* of a region's tape: outer tensor behind each parameter, NULL for explicit arguments */
+    struct {
+        gr_variable *variable;
+        gr_tensor *value; /* last assigned, or the read node */
+    } *state;
+    int64_t n_state, cap_state;
+};
+
+struct gr_variable {
+    char *path;
+    gr_dtype dtype;
+    gr_shape shape;
+    bool trainable;
+    int64_t bytes;
+    void *data; /* 64-byte aligned, row-major, padded to 64 bytes; written by programs at commit */
+};
+
+/* The leaves and effects, known to every pass. */
+extern const gr_op gr_op_input, gr_op_constant, gr_op_variable, gr_op_param, gr_op_assign, gr_op_assign_if;
+
+/* A region's tape under construction: its parameters take the types of `args` (and whatever is captured later). */
+gr__region *gr__region_begin(gr_tape *parent, int n_args, gr_tensor *const *args);
+/* Names the results; false (and an error) if one is bad. Captures are known after this. */
+bool gr__region_end(gr__region *r, int n_results, gr_tensor *const *results);
+/* Records a node that owns regions; inputs are `args` followed by the captures of region 0. */
+gr_tensor *gr__region_node(gr_at at, const gr_op *op, const void *attr, int n_args, gr_tensor *const *args, int n_regions,
+    gr__region *const *regions);
+/* Copies a region's body onto tape t with its parameters replaced by `args`; results into out. False on failure. */
+bool gr__region_inline(gr_tape *t, const gr__region *r, gr_tensor *const *args, gr_tensor **out);
+/* Records a copy of node n on tape t with other inputs (regions are shared, constants and names copied), keeping place,
+ * scope path, phase and origin. Result 0, or GR_BAD. The one way passes rebuild graphs. */
+gr_tensor *gr__node_copy(gr_tape *t, const gr__node *n, gr_tensor *const *in);
+/* A constant of any dtype from row-major bytes. */
+gr_tensor *gr__constant_bytes(gr_at at, gr_tape *t, gr_dtype dtype, gr_shape shape, const void *data);
+/* `use` of the next random node recorded in t's current scope: hash of scope path and ordinal. */
+uint64_t gr__random_use(gr_tape *t);
+
+/* Is x the very poison? NULL counts as bad too. */
+static inline bool gr__is_bad(const gr_tensor *x)
+{
+    return !x || !x->node;
+}
+
+GR_END
+#endif
