@@ -29,6 +29,7 @@ typedef struct gr__scope {
     int64_t id;          /* ordinal on the tape, 0 is the root */
     uint64_t path_hash;  /* of the names from the root down */
     int64_t random_uses; /* random nodes recorded so far in it */
+    struct gr__scope *next; /* all scopes of the tape */
 } gr__scope;
 
 /* Which part of a training step a node belongs to; for colours and for recomputation. */
@@ -56,6 +57,7 @@ struct gr__node {
 };
 
 struct gr__region {
+    int refs; /* tapes that hold it */
     gr_tape *tape;
     int n_params, n_results;
     gr_tensor **param;
@@ -70,7 +72,12 @@ struct gr_tape {
     int64_t n_buckets;
     gr__scope *scope; /* innermost open one */
     gr__scope root;
+    gr__scope *scopes; /* all but the root, newest first */
     int64_t n_scopes;
+    const gr__scope *copied_from; /* the last scope copied from another tape, and what it became here */
+    gr__scope *copied_to;
+    gr__region **held; /* regions of this tape's nodes, and those under construction */
+    int64_t n_held, cap_held;
     gr__phase phase;   /* given to nodes recorded now */
     gr__node *origin;  /* given to nodes recorded now */
     int64_t clone;
@@ -113,6 +120,19 @@ gr_tensor *gr__node_copy(gr_tape *t, const gr__node *n, gr_tensor *const *in);
 gr_tensor *gr__constant_bytes(gr_at at, gr_tape *t, gr_dtype dtype, gr_shape shape, const void *data);
 /* `use` of the next random node recorded in t's current scope: hash of scope path and ordinal. */
 uint64_t gr__random_use(gr_tape *t);
+
+/* Makes a node from the parts of another one (its tape and inputs apart). */
+gr_tensor *gr__node_build(gr_tape *t, const gr__node *like, int n_in, gr_tensor *const *in);
+/* The tensor of region tape t that stands for x of an enclosing tape; GR_BAD if x is of no enclosing tape. */
+gr_tensor *gr__capture(gr_tape *t, gr_tensor *x);
+/* The tape keeps the region alive. */
+bool gr__tape_hold(gr_tape *t, gr__region *r);
+/* gr_apply_op_at for ops without inputs, which name their tape. */
+gr_tensor *gr__apply_op_on(gr_tape *t, gr_at at, const gr_op *op, const void *attr, int n_in, gr_tensor *const *in);
+/* Is the op's eval_f64 the one to call? (any float among inputs and results is float64) */
+bool gr__node_is_f64(const gr__node *n);
+/* Runs the op's eval on buffers: picks the float type, takes scratch from `scratch` (or the heap if NULL). */
+gr_status gr__call_eval(const gr__node *n, gr_call *c);
 
 /* Is x the very poison? NULL counts as bad too. */
 static inline bool gr__is_bad(const gr_tensor *x)

@@ -97,8 +97,8 @@ int gr_report(FILE *f)
 
 const char *gr_status_name(gr_status s)
 {
-    static const char *const names[] = {"ok", "argument", "shape", "dtype", "range", "name", "gradient", "nan", "memory",
-        "io", "format", "missing", "state"};
+    static const char *const names[] = {"ok", "argument", "shape", "dtype", "range", "name", "gradient", "nan",
+        "memory", "io", "format", "missing", "state"};
     return (size_t)s < sizeof names / sizeof *names ? names[s] : "unknown";
 }
 

@@ -24,7 +24,8 @@ GR_API gr_tape *gr_tape_new(void);
 GR_API void gr_tape_free(gr_tape *t);
 /* For eager loops: reset frees every node recorded since the mark. */
 typedef struct {
-    int64_t nodes;
+    int64_t nodes, held, used;
+    void *chunk;
 } gr_tape_position;
 GR_API gr_tape_position gr_tape_mark(const gr_tape *t);
 GR_API void gr_tape_reset(gr_tape *t, gr_tape_position to);
