@@ -275,3 +275,34 @@ __attribute__((constructor)) static void register_leaves(void)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         gr_op_register(all[i]);
 }
+
+/* ---- the bare symbols --------------------------------------------------------------------------------------------- */
+
+gr_tensor *(gr_input)(gr_tape *t, gr_dtype dtype, gr_shape shape, const char *name)
+{
+    return gr_input_at((gr_at){0}, t, dtype, shape, name);
+}
+gr_tensor *(gr_constant)(gr_tape *t, const gr_array *value)
+{
+    return gr_constant_at((gr_at){0}, t, value);
+}
+gr_tensor *(gr_scalar)(gr_tensor *x, double c)
+{
+    return gr_scalar_at((gr_at){0}, x, c);
+}
+gr_tensor *(gr_number)(gr_tape *t, gr_dtype dtype, double c)
+{
+    return gr_number_at((gr_at){0}, t, dtype, c);
+}
+gr_tensor *(gr_read)(gr_tape *t, gr_variable *v)
+{
+    return gr_read_at((gr_at){0}, t, v);
+}
+gr_tensor *(gr_assign)(gr_tensor *target, gr_tensor *value)
+{
+    return gr_assign_at((gr_at){0}, target, value);
+}
+gr_tensor *(gr_assign_if)(gr_tensor *pred, gr_tensor *target, gr_tensor *value)
+{
+    return gr_assign_if_at((gr_at){0}, pred, target, value);
+}

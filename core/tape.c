@@ -613,3 +613,13 @@ gr_tape *gr_tape_of(const gr_tensor *x)
 {
     return gr__is_bad(x) ? NULL : x->node->tape;
 }
+
+gr_variable *gr_variable_of(const gr_tensor *x)
+{
+    return gr__is_bad(x) ? NULL : x->node->variable;
+}
+
+gr_tensor *(gr_apply_op)(const gr_op *op, const void *attr, int n_in, gr_tensor *const *in)
+{
+    return gr_apply_op_at((gr_at){0}, op, attr, n_in, in);
+}

@@ -31,28 +31,38 @@ GR_API gr_tape_position gr_tape_mark(const gr_tape *t);
 GR_API void gr_tape_reset(gr_tape *t, gr_tape_position to);
 GR_API int64_t gr_tape_size(const gr_tape *t); /* nodes */
 
+/* Every function that records has a form with the user's place (gr_x_at), a macro of its own name that passes GR_HERE, and
+ * the bare symbol without a place: (gr_read)(t, v). */
+
 /* ---- leaves ------------------------------------------------------------------------------------------------------- */
 
 /* A value given when the graph is run. Dimensions may be GR_BATCH or gr_dim_batch(n). `name` is copied. */
 GR_API gr_tensor *gr_input_at(gr_at at, gr_tape *t, gr_dtype dtype, gr_shape shape, const char *name);
+GR_API gr_tensor *gr_input(gr_tape *t, gr_dtype dtype, gr_shape shape, const char *name);
 #define gr_input(...) gr_input_at(GR_HERE, __VA_ARGS__)
 /* A fixed value, copied. */
 GR_API gr_tensor *gr_constant_at(gr_at at, gr_tape *t, const gr_array *value);
+GR_API gr_tensor *gr_constant(gr_tape *t, const gr_array *value);
 #define gr_constant(...) gr_constant_at(GR_HERE, __VA_ARGS__)
 /* The number c in x's dtype, rank 0, on x's tape. */
 GR_API gr_tensor *gr_scalar_at(gr_at at, gr_tensor *x, double c);
+GR_API gr_tensor *gr_scalar(gr_tensor *x, double c);
 #define gr_scalar(...) gr_scalar_at(GR_HERE, __VA_ARGS__)
 /* The number c in a given dtype, rank 0. */
 GR_API gr_tensor *gr_number_at(gr_at at, gr_tape *t, gr_dtype dtype, double c);
+GR_API gr_tensor *gr_number(gr_tape *t, gr_dtype dtype, double c);
 #define gr_number(...) gr_number_at(GR_HERE, __VA_ARGS__)
 /* The variable's value at the start of the step, or the one last assigned to it on this tape. */
 GR_API gr_tensor *gr_read_at(gr_at at, gr_tape *t, gr_variable *v);
+GR_API gr_tensor *gr_read(gr_tape *t, gr_variable *v);
 #define gr_read(...) gr_read_at(GR_HERE, __VA_ARGS__)
 /* Assigns to the variable that `target` reads (or was assigned to); the new value, committed when the step ends. */
 GR_API gr_tensor *gr_assign_at(gr_at at, gr_tensor *target, gr_tensor *value);
+GR_API gr_tensor *gr_assign(gr_tensor *target, gr_tensor *value);
 #define gr_assign(...) gr_assign_at(GR_HERE, __VA_ARGS__)
 /* The same where pred (bool, rank 0) is true; else the variable keeps its value. */
 GR_API gr_tensor *gr_assign_if_at(gr_at at, gr_tensor *pred, gr_tensor *target, gr_tensor *value);
+GR_API gr_tensor *gr_assign_if(gr_tensor *pred, gr_tensor *target, gr_tensor *value);
 #define gr_assign_if(...) gr_assign_if_at(GR_HERE, __VA_ARGS__)
 
 /* ---- asking ------------------------------------------------------------------------------------------------------- */
@@ -66,12 +76,14 @@ GR_API int64_t gr_dim(const gr_tensor *x, int64_t axis);
 GR_API int gr_result_count(const gr_tensor *x);
 GR_API gr_tensor *gr_result(gr_tensor *x, int i); /* result i of x's node */
 GR_API gr_tape *gr_tape_of(const gr_tensor *x);
+GR_API gr_variable *gr_variable_of(const gr_tensor *x); /* whose value x is (read or assigned); NULL of a computed one */
 
 /* ---- recording ---------------------------------------------------------------------------------------------------- */
 
 /* Records a node of `op`: the door for user ops, and what Grape's own ops call. `attr` (op->attr_size bytes, or NULL for
  * zeros) is copied. Inputs of an enclosing tape are captured by the innermost region's tape. Result 0, or GR_BAD. */
 GR_API gr_tensor *gr_apply_op_at(gr_at at, const gr_op *op, const void *attr, int n_in, gr_tensor *const *in);
+GR_API gr_tensor *gr_apply_op(const gr_op *op, const void *attr, int n_in, gr_tensor *const *in);
 #define gr_apply_op(...) gr_apply_op_at(GR_HERE, __VA_ARGS__)
 /* Fails as an op does before there is a node (an impossible option): records "op: argument ARG: ..." with place, operands
  * and layers, and returns GR_BAD. NULLs among the operands are skipped. */
