@@ -1,6 +1,8 @@
 /* core/cpu.c: see cpu.h. */
 #include "core/cpu.h"
+#include "core/status.h"
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +27,18 @@ int gr__cpu_has(gr_isa isa)
     return isa == GR_ISA_BASE;
 }
 
+bool gr__isa_cap(const char *cap, gr_isa *isa)
+{
+    if (!cap || !*cap)
+        return true;
+    for (int i = GR_ISA_BASE; i < GR_ISA_COUNT; i++)
+        if (strcmp(cap, names[i]) == 0) {
+            *isa = i < (int)*isa ? (gr_isa)i : *isa;
+            return true;
+        }
+    return false;
+}
+
 gr_isa gr__cpu_isa(void)
 {
     static _Atomic int known; /* 1 + the answer; every thread would find the same */
@@ -32,12 +46,56 @@ gr_isa gr__cpu_isa(void)
     if (found)
         return (gr_isa)(found - 1);
     const char *cap = getenv("GRAPE_ISA");
-    int best = GR_ISA_COUNT - 1;
-    for (int i = 0; cap && i < GR_ISA_COUNT; i++)
-        if (strcmp(cap, names[i]) == 0)
-            best = i;
-    while (best > GR_ISA_BASE && !gr__cpu_has((gr_isa)best))
+    gr_isa best = GR_ISA_COUNT - 1;
+    while (best > GR_ISA_BASE && !gr__cpu_has(best))
         best--;
-    atomic_store_explicit(&known, best + 1, memory_order_relaxed);
-    return (gr_isa)best;
+    bool understood = gr__isa_cap(cap, &best);
+    if (atomic_exchange_explicit(&known, (int)best + 1, memory_order_relaxed) == 0 && !understood)
+        gr_log(GR_LOG_WARNING, "GRAPE_ISA: expected avx512, avx2 or base, found %.32s; using %s\n", cap, names[best]);
+    return best;
+}
+
+/* ---- names --------------------------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+bool gr__cpu_is_amd(void)
+{
+    uint32_t a, b, c, d;
+    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx && c == signature_AMD_ecx && d == signature_AMD_edx;
+}
+
+static bool brand(char name[GR_CPU_NAME])
+{
+    uint32_t r[12];
+    for (uint32_t i = 0; i < 3; i++)
+        if (!__get_cpuid(0x80000002u + i, &r[4 * i], &r[4 * i + 1], &r[4 * i + 2], &r[4 * i + 3]))
+            return false;
+    memcpy(name, r, sizeof r);
+    return true;
+}
+#else
+bool gr__cpu_is_amd(void)
+{
+    return false;
+}
+
+static bool brand(char name[GR_CPU_NAME])
+{
+    (void)name;
+    return false;
+}
+#endif
+
+void gr__cpu_name(char name[GR_CPU_NAME])
+{
+    memset(name, 0, GR_CPU_NAME);
+    if (!brand(name))
+        strcpy(name, "unknown CPU");
+    size_t start = strspn(name, " "), n = strlen(name + start); /* makers fill it with blanks, before or behind */
+    while (n > 0 && name[start + n - 1] == ' ')
+        n--;
+    memmove(name, name + start, n);
+    name[n] = '\0';
 }

@@ -4,6 +4,7 @@
 #define GRAPE_CORE_CPU_H
 
 #include "core/export.h"
+#include <stdbool.h>
 
 GR_BEGIN
 
@@ -21,6 +22,12 @@ gr_isa gr__cpu_isa(void);
 int gr__cpu_has(gr_isa isa);
 /* "base", "avx2", "avx512" */
 const char *gr__isa_name(gr_isa isa);
+/* The rule of GRAPE_ISA: *isa is lowered to what `cap` names (NULL or "": nothing). False if it is no name of a set. */
+bool gr__isa_cap(const char *cap, gr_isa *isa);
+/* The CPU's own name, "AMD EPYC 9R14"; copied into `name`. */
+enum { GR_CPU_NAME = 49 };
+void gr__cpu_name(char name[GR_CPU_NAME]);
+bool gr__cpu_is_amd(void);
 
 GR_END
 #endif
