@@ -4,6 +4,7 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig QUIET)
 add_library(grape_dependencies INTERFACE)
 target_link_libraries(grape_dependencies INTERFACE Threads::Threads ${CMAKE_DL_LIBS} m)
+set(grape_libraries "") # the targets found
 set(table "")
 set(missing "") # Debian packages without which the build stops
 set(wanted "")  # Debian packages that would add something
@@ -42,9 +43,12 @@ else()
     grape_row(zlib required "${ZLIB_FOUND}" "${ZLIB_VERSION_STRING}" zlib1g-dev)
     grape_row(libzip required "${LIBZIP_FOUND}" "${LIBZIP_VERSION}" libzip-dev)
     grape_row(jansson required "${JANSSON_FOUND}" "${JANSSON_VERSION}" libjansson-dev)
-    target_link_libraries(grape_dependencies INTERFACE $<TARGET_NAME_IF_EXISTS:OpenMP::OpenMP_C>
-        $<TARGET_NAME_IF_EXISTS:ZLIB::ZLIB> $<TARGET_NAME_IF_EXISTS:PkgConfig::LIBZIP>
-        $<TARGET_NAME_IF_EXISTS:PkgConfig::JANSSON>)
+    foreach(target OpenMP::OpenMP_C ZLIB::ZLIB PkgConfig::LIBZIP PkgConfig::JANSSON)
+        if(TARGET ${target})
+            list(APPEND grape_libraries ${target})
+        endif()
+    endforeach()
+    target_link_libraries(grape_dependencies INTERFACE ${grape_libraries})
 endif()
 if(NOT TARGET OpenMP::OpenMP_C)
     add_compile_options(-Wno-unknown-pragmas) # the pragmas stay in the source and mean nothing

@@ -15,7 +15,8 @@ add_compile_options(-Wall -Wextra -Wshadow -Wpedantic)
 if(GRAPE_WERROR)
     add_compile_options(-Werror)
 endif()
-add_compile_options(-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=) # __FILE__ starts at the repository's top
+# __FILE__ starts at the top of the repository; the second form is what ccache makes of it under a base_dir.
+add_compile_options(-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= -fmacro-prefix-map=../=)
 # Never -ffast-math. Contraction would make the bits depend on the compiler; a kernel that wants it says so (isa.cmake).
 add_compile_options(-fno-math-errno -fno-trapping-math -ffp-contract=off)
 
