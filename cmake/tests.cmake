@@ -1,5 +1,6 @@
 # Each tests/test_X.c is one program over the static library, where hidden symbols can be reached, and one ctest entry.
-# The words "label: slow" in its first lines keep it out of the quick round.
+# The words "label: slow" in its first lines give it that label (ctest -LE slow leaves it out), "label: alone" keeps other
+# tests from running beside it.
 if(NOT CUNIT_FOUND)
     message(STATUS "no tests: CUnit is missing")
     return()
@@ -26,4 +27,36 @@ foreach(source ${tests})
     if(opening MATCHES "label: slow")
         set_tests_properties(${name} PROPERTIES LABELS slow TIMEOUT 600)
     endif()
+    if(opening MATCHES "label: alone")
+        set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
+    endif()
 endforeach()
+
+# ---- tests of the house itself ---------------------------------------------------------------------------------------
+add_test(NAME tidy COMMAND ${PROJECT_SOURCE_DIR}/tools/tidy)
+if(NOT GRAPE_SANITIZE) # a sanitizer brings its own imports, and wants to be linked into every program
+    add_test(NAME symbols COMMAND ${PROJECT_SOURCE_DIR}/tests/symbols.sh $<TARGET_FILE:grape> $<TARGET_FILE:grape_static>)
+    file(GLOB examples CONFIGURE_DEPENDS examples/*.c)
+    if(examples)
+        add_test(NAME installed COMMAND ${PROJECT_SOURCE_DIR}/tests/installed.sh ${PROJECT_SOURCE_DIR}
+            ${PROJECT_BINARY_DIR})
+        set_tests_properties(installed PROPERTIES ENVIRONMENT "CC=${CMAKE_C_COMPILER};OMP_NUM_THREADS=2" TIMEOUT 300)
+    endif()
+endif()
+
+# The tutorial in C++17, where there is a C++ compiler.
+if(EXISTS ${PROJECT_SOURCE_DIR}/tests/cxx_tutorial.cpp)
+    include(CheckLanguage)
+    check_language(CXX)
+    if(CMAKE_CXX_COMPILER)
+        enable_language(CXX)
+        add_executable(cxx_tutorial tests/cxx_tutorial.cpp)
+        set_target_properties(cxx_tutorial PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF
+            RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+        target_link_libraries(cxx_tutorial PRIVATE grape)
+        add_test(NAME cxx_tutorial COMMAND cxx_tutorial)
+        set_tests_properties(cxx_tutorial PROPERTIES ENVIRONMENT "${grape_test_environment}" TIMEOUT 120)
+    else()
+        message(STATUS "no C++ compiler: tests/cxx_tutorial.cpp is left out")
+    endif()
+endif()
