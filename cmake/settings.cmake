@@ -11,7 +11,7 @@ endif()
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
 set(CMAKE_C_FLAGS_DEBUG "-O0 -g")
 
-add_compile_options(-Wall -Wextra -Wshadow -Wpedantic)
+add_compile_options(-Wall -Wextra -Wshadow -Wpedantic $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> -Wvla)
 if(GRAPE_WERROR)
     add_compile_options(-Werror)
 endif()
