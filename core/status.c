@@ -112,7 +112,7 @@ void gr_set_log(gr_log_fn fn, void *user)
     atomic_store(&log_fn, fn);
 }
 
-void gr_log(gr_log_level level, const char *format, ...)
+void gr_log_write(gr_log_level level, const char *format, ...)
 {
     char text[4096];
     va_list args;
@@ -133,7 +133,7 @@ void gr_log(gr_log_level level, const char *format, ...)
 #ifdef GRAPE_CHECKED
 void gr__assert_failed(const char *what, const char *file, int line)
 {
-    gr_log(GR_LOG_WARNING, "%s:%d: internal check failed: %s", file, line, what);
+    gr_log_write(GR_LOG_WARNING, "%s:%d: internal check failed: %s", file, line, what);
     gr_fail(GR_ESTATE, (gr_at){file, line}, "internal check failed: %s", what);
     __builtin_trap();
 }
