@@ -51,11 +51,12 @@ gr_isa gr__cpu_isa(void)
         best--;
     bool understood = gr__isa_cap(cap, &best);
     if (atomic_exchange_explicit(&known, (int)best + 1, memory_order_relaxed) == 0 && !understood)
-        gr_log_write(GR_LOG_WARNING, "GRAPE_ISA: expected avx512, avx2 or base, found %.32s; using %s\n", cap, names[best]);
+        gr_log_write(GR_LOG_WARNING, "GRAPE_ISA: expected avx512, avx2 or base, found %.32s; using %s\n", cap,
+            names[best]);
     return best;
 }
 
-/* ---- names --------------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 #include <cpuid.h>

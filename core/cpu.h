@@ -1,5 +1,5 @@
-/* core/cpu.h: which instruction set the kernels may use. Kernels are compiled once per set (cmake/isa.cmake); the choice is
- * made here, by CPUID, never by a timing. */
+/* core/cpu.h: which instruction set the kernels may use. Kernels are compiled once per set (cmake/isa.cmake); the
+ * choice is made here, by CPUID, never by a timing. */
 #ifndef GRAPE_CORE_CPU_H
 #define GRAPE_CORE_CPU_H
 
@@ -15,8 +15,8 @@ typedef enum {
     GR_ISA_COUNT
 } gr_isa;
 
-/* The best set that this build has kernels for and this machine (and its system) runs, capped by GRAPE_ISA=avx2 or base.
- * Found once; the same for the life of the process. */
+/* The best set that this build has kernels for and this machine (and its system) runs, capped by GRAPE_ISA=avx2 or
+ * base. Found once; the same for the life of the process. */
 gr_isa gr__cpu_isa(void);
 /* Whether the machine runs it, whatever GRAPE_ISA says. */
 int gr__cpu_has(gr_isa isa);

@@ -48,7 +48,8 @@ typedef struct gr_field {
 #define GR_INT64(S, ...)            GR_FIELD_ROW_(S, GR_FIELD_INT64, __VA_ARGS__, .row_end_ = 0)
 #define GR_FLOAT(S, ...)            GR_FIELD_ROW_(S, GR_FIELD_FLOAT, __VA_ARGS__, .row_end_ = 0)
 #define GR_DOUBLE(S, ...)           GR_FIELD_ROW_(S, GR_FIELD_DOUBLE, __VA_ARGS__, .row_end_ = 0)
-#define GR_BOOL(S, ...)             GR_FIELD_ROW_(S, GR_FIELD_BOOL, __VA_ARGS__, .row_end_ = 0) /* GR_BOOL bare is the dtype */
+/* GR_BOOL bare is the dtype */
+#define GR_BOOL(S, ...)             GR_FIELD_ROW_(S, GR_FIELD_BOOL, __VA_ARGS__, .row_end_ = 0)
 #define GR_STRING(S, ...)           GR_FIELD_ROW_(S, GR_FIELD_STRING, __VA_ARGS__, .row_end_ = 0)
 #define GR_SHAPE_FIELD(S, ...)      GR_FIELD_ROW_(S, GR_FIELD_SHAPE, __VA_ARGS__, .row_end_ = 0)
 #define GR_DTYPE_FIELD(S, ...)      GR_FIELD_ROW_(S, GR_FIELD_DTYPE, __VA_ARGS__, .row_end_ = 0)
@@ -66,7 +67,8 @@ typedef struct gr_field {
 typedef struct gr_kind {
     GR_KIND_HEAD
 } gr_kind;
-/* A family's kind struct starts with `union { gr_kind kind; struct { GR_KIND_HEAD }; };` so that .name etc. are its own. */
+/* A family's kind struct starts with `union { gr_kind kind; struct { GR_KIND_HEAD }; };` so that .name etc. are its
+ * own. */
 /* Spec families are structs that begin like this; a spec begins with its family's struct, called `base`. */
 typedef struct gr_spec {
     const gr_kind *kind;
@@ -85,8 +87,8 @@ GR_API const gr_field *gr_field_find(const gr_field *fields, const char *name);
 /* Sets a field from text ("0.5", "true", "relu", "[2, 3]"); the string is copied and owned by the spec (gr_spec_copy's
  * result only). An unknown name is GR_ENAME and lists the known ones. */
 GR_API gr_status gr_spec_set(void *spec, const char *name, const char *value);
-/* A new spec from "huber(delta=0.5)" or "Huber", looked up among `kinds` (ended by NULL) by class name or snake_case name
- * or alias; caller frees it with gr_spec_free. `what` names the family in messages ("loss"). */
+/* A new spec from "huber(delta=0.5)" or "Huber", looked up among `kinds` (ended by NULL) by class name or snake_case
+ * name or alias; caller frees it with gr_spec_free. `what` names the family in messages ("loss"). */
 typedef struct gr_kind_entry {
     const gr_kind *kind;
     const char *alias; /* NULL, or names separated by '|': "mse|mean_squared_error" */

@@ -276,7 +276,7 @@ __attribute__((constructor)) static void register_leaves(void)
         gr_op_register(all[i]);
 }
 
-/* ---- the bare symbols --------------------------------------------------------------------------------------------- */
+/* ---- the bare symbols -------------------------------------------------------------------------------------------- */
 
 gr_tensor *(gr_input)(gr_tape *t, gr_dtype dtype, gr_shape shape, const char *name)
 {

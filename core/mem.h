@@ -21,7 +21,8 @@ GR_API int64_t gr_allocation_count(void);
 
 /* count * size bytes, zeroed. */
 void *gr__alloc(int64_t count, int64_t size);
-/* Grows (or makes, from NULL) a block to count * size bytes; the new part is not zeroed. The old one stays on failure. */
+/* Grows (or makes, from NULL) a block to count * size bytes; the new part is not zeroed. The old one stays on
+ * failure. */
 void *gr__resize(void *old, int64_t count, int64_t size);
 /* Zeroed, aligned to 64 bytes; freed by gr__free_aligned. */
 void *gr__alloc_aligned(int64_t bytes);

@@ -1,8 +1,8 @@
 /* core/node.h: the inside of tapes, for passes. Not public.
  *
- * Nodes are numbered in recorded order (a topological order). A region is a sub-tape: its parameters stand for the node's
- * inputs one by one (explicit arguments first, captures of outer tensors after them), its results for whatever the op says.
- * Equal pure nodes of one scope are one node at build time. */
+ * Nodes are numbered in recorded order (a topological order). A region is a sub-tape: its parameters stand for the
+ * node's inputs one by one (explicit arguments first, captures of outer tensors after them), its results for whatever
+ * the op says. Equal pure nodes of one scope are one node at build time. */
 #ifndef GRAPE_CORE_NODE_H
 #define GRAPE_CORE_NODE_H
 
@@ -109,8 +109,8 @@ gr__region *gr__region_begin(gr_tape *parent, int n_args, gr_tensor *const *args
 /* Names the results; false (and an error) if one is bad. Captures are known after this. */
 bool gr__region_end(gr__region *r, int n_results, gr_tensor *const *results);
 /* Records a node that owns regions; inputs are `args` followed by the captures of region 0. */
-gr_tensor *gr__region_node(gr_at at, const gr_op *op, const void *attr, int n_args, gr_tensor *const *args, int n_regions,
-    gr__region *const *regions);
+gr_tensor *gr__region_node(gr_at at, const gr_op *op, const void *attr, int n_args, gr_tensor *const *args,
+    int n_regions, gr__region *const *regions);
 /* Copies a region's body onto tape t with its parameters replaced by `args`; results into out. False on failure. */
 bool gr__region_inline(gr_tape *t, const gr__region *r, gr_tensor *const *args, gr_tensor **out);
 /* Records a copy of node n on tape t with other inputs (regions are shared, constants and names copied), keeping place,

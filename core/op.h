@@ -1,8 +1,8 @@
 /* core/op.h: what an op is. Grape's own ops and a user's are this one struct.
  *
- * An op has a name, infers the dtypes and shapes of its results, can be computed on plain buffers (eval), builds its own
- * gradient out of ops (vjp), tells the compiler by traits and `lower` how it may be fused, and brings samples that feed the
- * gradient check and the comparison of compiled with node-by-node evaluation. Read next: core/tape.h. */
+ * An op has a name, infers the dtypes and shapes of its results, can be computed on plain buffers (eval), builds its
+ * own gradient out of ops (vjp), tells the compiler by traits and `lower` how it may be fused, and brings samples that
+ * feed the gradient check and the comparison of compiled with node-by-node evaluation. Read next: core/tape.h. */
 #ifndef GRAPE_CORE_OP_H
 #define GRAPE_CORE_OP_H
 
@@ -15,7 +15,7 @@ typedef struct gr_tape gr_tape;
 typedef struct gr_op gr_op;
 typedef struct gr_variable gr_variable;
 
-/* ---- shape inference ---------------------------------------------------------------------------------------------- */
+/* ---- shape inference --------------------------------------------------------------------------------------------- */
 
 typedef struct gr_infer {
     const gr_op *op;
@@ -31,7 +31,7 @@ GR_API gr_status gr_infer_fail(const gr_infer *f, gr_status status, const char *
     GR_PRINTF(4, 5);
 GR_API gr_status gr_infer_same(gr_infer *f); /* every result has dtype and shape of input 0 */
 
-/* ---- computing ---------------------------------------------------------------------------------------------------- */
+/* ---- computing --------------------------------------------------------------------------------------------------- */
 
 /* A contiguous row-major buffer. */
 typedef struct {
@@ -71,7 +71,7 @@ typedef struct {
 /* Computes a tile of an elementwise op; all operands have the compute type (float or double), bool as 1 and 0. */
 typedef void (*gr_tile_fn)(const gr_tile *t);
 
-/* ---- gradient ----------------------------------------------------------------------------------------------------- */
+/* ---- gradient ---------------------------------------------------------------------------------------------------- */
 
 typedef struct gr_vjp {
     gr_tensor *node; /* result 0 of the node */
@@ -83,14 +83,15 @@ typedef struct gr_vjp {
     gr_tensor **dx;       /* to be filled with nodes; leave NULL for zero or for integer inputs */
 } gr_vjp;
 
-/* ---- lowering: what the compiler may know of an op without knowing its name --------------------------------------- */
+/* ---- lowering: what the compiler may know of an op without knowing its name -------------------------------------- */
 
 typedef enum {
     GR_LOWER_OPAQUE = 0, /* run eval on whole buffers */
     GR_LOWER_TILE,       /* elementwise with broadcasting: .tile */
     GR_LOWER_REDUCE,     /* .reduce over .axes of input 0; keepdims does not matter (row-major order is the same) */
     GR_LOWER_ALIAS,      /* the elements of input 0 in the same row-major order (reshape) */
-    GR_LOWER_VIEW,       /* element i of the result is input 0 at offset + sum stride[k] * i[k] (transpose, slice, broadcast) */
+    /* element i of the result is input 0 at offset + sum stride[k] * i[k] (transpose, slice, broadcast) */
+    GR_LOWER_VIEW,
     GR_LOWER_CONTRACT,   /* batched matrix product */
 } gr_lower_kind;
 typedef enum { GR_REDUCE_SUM, GR_REDUCE_MAX, GR_REDUCE_MIN, GR_REDUCE_PROD } gr_reduce_kind;
@@ -117,10 +118,11 @@ typedef struct gr_lowering {
     int64_t a_group[GR_MAX_RANK], b_group[GR_MAX_RANK];
 } gr_lowering;
 
-/* ---- samples ------------------------------------------------------------------------------------------------------ */
+/* ---- samples ----------------------------------------------------------------------------------------------------- */
 
 #define GR_SAMPLE_INPUTS 4
-/* One test case of an op: inputs drawn uniformly from lo .. hi (integers, inclusive, for integer dtypes), away from kinks. */
+/* One test case of an op: inputs drawn uniformly from lo .. hi (integers, inclusive, for integer dtypes), away from
+ * kinks. */
 typedef struct gr_sample {
     double lo, hi;
     gr_shape shape[GR_SAMPLE_INPUTS]; /* as many as the op has inputs */
@@ -131,14 +133,14 @@ typedef struct gr_sample {
 } gr_sample;
 #define GR_SAMPLES(...) ((const gr_sample[]){__VA_ARGS__, {.lo = 1, .hi = 0}}) /* lo > hi ends the list */
 
-/* ---- the descriptor ----------------------------------------------------------------------------------------------- */
+/* ---- the descriptor ---------------------------------------------------------------------------------------------- */
 
 typedef enum {
     GR_ELEMENTWISE = 1 << 0,  /* out[i] depends on in[i] only, with NumPy broadcasting */
     GR_COMMUTATIVE = 1 << 1,
     GR_EXPENSIVE = 1 << 2,    /* transcendental: not to be recomputed per broadcast consumer */
     GR_ROWWISE = 1 << 3,      /* rows of the last axis are independent */
-    GR_RANGED = 1 << 4,       /* eval honours begin/end, any split gives the same bits, and may run on several threads */
+    GR_RANGED = 1 << 4, /* eval honours begin/end, any split gives the same bits, and may run on several threads */
     GR_RANDOM = 1 << 5,       /* depends on seed and step */
     GR_EFFECT = 1 << 6,       /* writes state; never merged or dropped */
     GR_LEAF = 1 << 7,         /* has no eval: input, constant, variable, parameter of a region */
@@ -163,7 +165,7 @@ struct gr_op {
     gr_status (*eval_f32)(const gr_call *c); /* the op's float type is float32 (or it has none) */
     gr_status (*eval_f64)(const gr_call *c); /* NULL: "f32 only" */
     int64_t (*scratch)(const gr_call *c);    /* bytes wanted in c->scratch; NULL: none */
-    void (*vjp)(gr_vjp *v);                  /* NULL without GR_NO_GRADIENT: differentiating is an error that names the op */
+    void (*vjp)(gr_vjp *v); /* NULL without GR_NO_GRADIENT: differentiating is an error that names the op */
     void (*lower)(gr_lowering *l);           /* NULL: opaque */
     double (*flops)(const gr_lowering *l);   /* NULL: one an element of the result */
     const gr_sample *samples;

@@ -70,7 +70,8 @@ GR_API bool gr_shape_bind(gr_shape s, int64_t batch, gr_shape *out);
 GR_API const char *gr_shape_text(gr_shape s, char *buf, size_t size);
 /* "float32 [B, 3]" */
 GR_API const char *gr_type_text(gr_dtype t, gr_shape s, char *buf, size_t size);
-/* Element count as k or k * B: *n = k, *per_batch whether B is a factor. False on overflow or if B would occur twice. */
+/* Element count as k or k * B: *n = k, *per_batch whether B is a factor. False on overflow or if B would occur
+ * twice. */
 GR_API bool gr_shape_count(gr_shape s, int64_t *n, bool *per_batch);
 /* NumPy broadcasting of two shapes, symbolic dimensions included (B with B or 1). False if they do not fit. */
 GR_API bool gr_shape_broadcast(gr_shape a, gr_shape b, gr_shape *out);

@@ -1,8 +1,8 @@
 /* core/status.h: how a failure reaches the user.
  *
- * Actions return a gr_status, makers of objects NULL, ops GR_BAD (core/tape.h). The message is kept per thread; the first
- * one stays until it is reported or cleared, since later ones are its echoes. The library writes only through the log hook.
- * Read next: core/tape.h for how an op's message gets its operands and layers. */
+ * Actions return a gr_status, makers of objects NULL, ops GR_BAD (core/tape.h). The message is kept per thread; the
+ * first one stays until it is reported or cleared, since later ones are its echoes. The library writes only through the
+ * log hook. Read next: core/tape.h for how an op's message gets its operands and layers. */
 #ifndef GRAPE_CORE_STATUS_H
 #define GRAPE_CORE_STATUS_H
 
@@ -45,7 +45,8 @@ typedef struct {
 
 /* Status of this thread's first error, GR_OK if there is none. */
 GR_API gr_status gr_error(void);
-/* Its message (several lines, no final newline), "" if there is none. Valid until the next call that fails or clears. */
+/* Its message (several lines, no final newline), "" if there is none. Valid until the next call that fails or
+ * clears. */
 GR_API const char *gr_error_message(void);
 GR_API void gr_error_clear(void);
 /* Prints the first error, if any, to f, clears it, and gives the exit code of a program: 0 or 1. */

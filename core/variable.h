@@ -1,5 +1,5 @@
-/* core/variable.h: state. A variable is an object of a model; tapes hold read nodes of it, any number of programs share it.
- * Its storage is its own: data is only copied in and out. */
+/* core/variable.h: state. A variable is an object of a model; tapes hold read nodes of it, any number of programs share
+ * it. Its storage is its own: data is only copied in and out. */
 #ifndef GRAPE_CORE_VARIABLE_H
 #define GRAPE_CORE_VARIABLE_H
 

@@ -1,3 +1,4 @@
+/* The choice of an instruction set. */
 #include "core/cpu.h"
 #include "tests/harness.h"
 #include <stdio.h>
