@@ -1,0 +1,42 @@
+/* Picks the build of the matrix product for this CPU. See gemm.h. */
+#include "ops/kernels/gemm.h"
+#include "core/cpu.h"
+
+typedef struct {
+    void (*f32)(const gr__gemm *g);
+    void (*f64)(const gr__gemm *g);
+    size_t (*scratch_f32)(const gr__gemm *g);
+    size_t (*scratch_f64)(const gr__gemm *g);
+    int64_t strip;
+} build;
+
+#define BUILD(isa, strip) \
+    {gr__gemm_f32_##isa, gr__gemm_f64_##isa, gr__gemm_scratch_f32_##isa, gr__gemm_scratch_f64_##isa, strip}
+static const build builds[GR_ISA_COUNT] = {
+    [GR_ISA_BASE] = BUILD(base, 32),
+#ifdef __x86_64__
+    [GR_ISA_AVX2] = BUILD(avx2, 32),
+    [GR_ISA_AVX512] = BUILD(avx512, 64),
+#endif
+};
+
+void gr__gemm_f32(const gr__gemm *g)
+{
+    builds[gr__cpu_isa()].f32(g);
+}
+
+void gr__gemm_f64(const gr__gemm *g)
+{
+    builds[gr__cpu_isa()].f64(g);
+}
+
+size_t gr__gemm_scratch(const gr__gemm *g, size_t elem)
+{
+    const build *b = &builds[gr__cpu_isa()];
+    return elem == sizeof(float) ? b->scratch_f32(g) : b->scratch_f64(g);
+}
+
+int64_t gr__gemm_strip(void)
+{
+    return builds[gr__cpu_isa()].strip;
+}

@@ -1,0 +1,49 @@
+/* ops/kernels/gemm.h: the matrix product, C = A B or C += A B, as a leaf call of one thread; who calls splits the work.
+ * gemm.c picks the build for the CPU, gemm.isa.c is compiled once per instruction set, gemm_impl.h is the code,
+ * tile_impl.h its inner loop.
+ *
+ * Bits: each element of C is one chain of multiply-adds in order of p, starting at 0 (or at C). How m and n are split
+ * over calls and threads, and all strides, leave it the same; so do AVX-512, AVX2 and NEON. The x86-64 base build
+ * rounds each product (it has no fused multiply-add). */
+#ifndef GRAPE_OPS_KERNELS_GEMM_H
+#define GRAPE_OPS_KERNELS_GEMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* C[i][j] = (accumulate ? C[i][j] : 0) + sum over p < k of A[i][p] B[p][j].  m, n, k may be 0; C overlaps neither A nor
+ * B; nothing outside the m x k, k x n, m x n elements is read or written. */
+typedef struct {
+    int64_t m, n, k;
+    const void *a; /* A[i][p] = a[i*a_row + p*a_col]; strides in elements, of any sign and size */
+    int64_t a_row, a_col;
+    const void *b; /* B[p][j] = b[p*b_row + j*b_col] */
+    int64_t b_row, b_col;
+    void *c; /* C[i][j] = c[i*c_row + j] */
+    int64_t c_row;
+    bool accumulate;
+    void *scratch; /* gr__gemm_scratch() bytes, aligned to 64; NULL if that is 0 */
+} gr__gemm;
+
+/* Bytes of scratch for elements of `elem` bytes (4 or 8): room for a packed panel of B, at most 256 KiB, often 0. Depends
+ * on sizes and strides alone. */
+size_t gr__gemm_scratch(const gr__gemm *g, size_t elem);
+void gr__gemm_f32(const gr__gemm *g);
+void gr__gemm_f64(const gr__gemm *g);
+/* Columns of a strip that a thread should own: a whole number of tiles, few enough to leave strips for all threads. */
+int64_t gr__gemm_strip(void);
+
+/* One set of these per instruction set; tests call each that the CPU has. */
+#define GR_GEMM_BUILD(isa)                                                  \
+    size_t gr__gemm_scratch_f32_##isa(const gr__gemm *g);                  \
+    size_t gr__gemm_scratch_f64_##isa(const gr__gemm *g);                  \
+    void gr__gemm_f32_##isa(const gr__gemm *g);                            \
+    void gr__gemm_f64_##isa(const gr__gemm *g);
+GR_GEMM_BUILD(base)
+#ifdef __x86_64__
+GR_GEMM_BUILD(avx2)
+GR_GEMM_BUILD(avx512)
+#endif
+
+#endif

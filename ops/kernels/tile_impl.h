@@ -1,0 +1,151 @@
+/* The register tile: the one inner loop of every product and convolution, written once for any element type, vector
+ * width and tile size. A template: define T (float, double) and NAME(x) (x##_f32, x##_f64), then include it.
+ *
+ *                nv vectors of b's row p
+ *    a[i][p]  *  [   b0   |   b1   ]    is added to acc[i][0], acc[i][1], for mr rows i; then the next p
+ *
+ * It is plain C on vector types; the loops over the tile are unrolled and acc lives in registers. Strides are free, so
+ * the same code serves X W, X' dY and the taps of a convolution, without packing.
+ *
+ * Each element of acc is one chain of multiply-adds in order of p, fused where the machine can (files that include this
+ * are compiled with -ffp-contract=fast). A chain that is cut, stored and taken up again gives the same bits: no tile
+ * size, blocking or thread changes a result. Read next: gemm_impl.h. */
+#include "ops/kernels/vec.h"
+#include <stdbool.h>
+
+#ifndef GR_TILE_ONCE
+#define GR_TILE_ONCE
+
+enum { VECTOR_BYTES = 4 * GR_W, TILE_VECTORS = 8 };
+#if defined(GR_VEC_512) || defined(__aarch64__)
+enum { TILE_ROWS = 14 }; /* 32 registers: 14 x 2 sums, 2 of b, 1 of a */
+#else
+enum { TILE_ROWS = 6 }; /* 16 registers */
+#endif
+
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#ifdef GR_VEC_512
+typedef float part_v_f32 __attribute__((vector_size(64)));
+typedef double part_v_f64 __attribute__((vector_size(64)));
+GR_INLINE part_v_f32 masked_load_f32(const float *p, int64_t n)
+{
+    return __builtin_ia32_loadups512_mask(p, (part_v_f32){0}, (uint16_t)((1u << n) - 1));
+}
+GR_INLINE part_v_f64 masked_load_f64(const double *p, int64_t n)
+{
+    return __builtin_ia32_loadupd512_mask(p, (part_v_f64){0}, (uint8_t)((1u << n) - 1));
+}
+GR_INLINE void masked_store_f32(float *p, part_v_f32 x, int64_t n)
+{
+    __builtin_ia32_storeups512_mask(p, x, (uint16_t)((1u << n) - 1));
+}
+GR_INLINE void masked_store_f64(double *p, part_v_f64 x, int64_t n)
+{
+    __builtin_ia32_storeupd512_mask(p, x, (uint8_t)((1u << n) - 1));
+}
+#endif
+#endif
+
+typedef T NAME(v) __attribute__((vector_size(VECTOR_BYTES)));
+typedef T NAME(v_unaligned) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+enum { NAME(lanes) = VECTOR_BYTES / sizeof(T) };
+
+GR_INLINE NAME(v) NAME(load)(const T *p)
+{
+    return *(const NAME(v_unaligned) *)p;
+}
+GR_INLINE void NAME(store)(T *p, NAME(v) x)
+{
+    *(NAME(v_unaligned) *)p = x;
+}
+/* The first n lanes, 1 <= n <= lanes; the others read as 0 and are not touched in memory. */
+GR_INLINE NAME(v) NAME(load_part)(const T *p, int64_t n)
+{
+#ifdef GR_VEC_512
+    return NAME(masked_load)(p, n);
+#else
+    if (n == NAME(lanes))
+        return NAME(load)(p);
+    NAME(v) x = {0};
+    for (int64_t i = 0; i < n; i++)
+        x[i] = p[i];
+    return x;
+#endif
+}
+GR_INLINE void NAME(store_part)(T *p, NAME(v) x, int64_t n)
+{
+#ifdef GR_VEC_512
+    NAME(masked_store)(p, x, n);
+#else
+    if (n == NAME(lanes))
+        NAME(store)(p, x);
+    else
+        for (int64_t i = 0; i < n; i++)
+            p[i] = x[i];
+#endif
+}
+/* A row of b inside the loop: only masks are cheap enough there, so without them b must be readable to a full vector. */
+GR_INLINE NAME(v) NAME(load_last)(const T *p, int64_t n)
+{
+#ifdef GR_VEC_512
+    return NAME(masked_load)(p, n);
+#else
+    (void)n;
+    return NAME(load)(p);
+#endif
+}
+
+/* acc[i][v] += sum over p < k of a[i*a_row + p*a_col] * b[p*b_row + v*lanes ..]; the last vector has `last` lanes. */
+typedef struct {
+    int64_t k;
+    const T *a;
+    int64_t a_row, a_col;
+    const T *b;
+    int64_t b_row;
+    int64_t last;
+} NAME(terms);
+
+GR_INLINE void NAME(tile_add)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS], const NAME(terms) *t)
+{
+    const T *a = t->a, *b = t->b;
+    for (int64_t p = 0; p < t->k; p++, a += t->a_col, b += t->b_row) {
+        NAME(v) w[TILE_VECTORS];
+        UNROLL for (int v = 0; v < nv - 1; v++)
+            w[v] = NAME(load)(b + v * NAME(lanes));
+        w[nv - 1] = NAME(load_last)(b + (nv - 1) * NAME(lanes), t->last);
+        UNROLL for (int i = 0; i < mr; i++) {
+            NAME(v) x = a[i * t->a_row] - (NAME(v)){0};
+            UNROLL for (int v = 0; v < nv; v++)
+                acc[i][v] += x * w[v];
+        }
+    }
+}
+GR_INLINE void NAME(tile_load)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS], const T *c, int64_t c_row,
+    int64_t last)
+{
+    UNROLL for (int i = 0; i < mr; i++) {
+        UNROLL for (int v = 0; v < nv - 1; v++)
+            acc[i][v] = NAME(load)(c + i * c_row + v * NAME(lanes));
+        acc[i][nv - 1] = NAME(load_part)(c + i * c_row + (nv - 1) * NAME(lanes), last);
+    }
+}
+GR_INLINE void NAME(tile_zero)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS])
+{
+    UNROLL for (int i = 0; i < mr; i++)
+        UNROLL for (int v = 0; v < nv; v++)
+            acc[i][v] = (NAME(v)){0};
+}
+GR_INLINE void NAME(tile_store)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS], T *c, int64_t c_row,
+    int64_t last)
+{
+    UNROLL for (int i = 0; i < mr; i++) {
+        UNROLL for (int v = 0; v < nv - 1; v++)
+            NAME(store)(c + i * c_row + v * NAME(lanes), acc[i][v]);
+        NAME(store_part)(c + i * c_row + (nv - 1) * NAME(lanes), acc[i][nv - 1], last);
+    }
+}
