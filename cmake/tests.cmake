@@ -34,6 +34,7 @@ endforeach()
 
 # ---- tests of the house itself ---------------------------------------------------------------------------------------
 add_test(NAME tidy COMMAND ${PROJECT_SOURCE_DIR}/tools/tidy)
+add_test(NAME tidy_rules COMMAND ${PROJECT_SOURCE_DIR}/tests/tidy_rules.sh ${PROJECT_SOURCE_DIR}/tools/tidy)
 if(NOT GRAPE_SANITIZE) # a sanitizer brings its own imports, and wants to be linked into every program
     add_test(NAME symbols COMMAND ${PROJECT_SOURCE_DIR}/tests/symbols.sh $<TARGET_FILE:grape> $<TARGET_FILE:grape_static>)
     file(GLOB examples CONFIGURE_DEPENDS examples/*.c)
