@@ -87,8 +87,9 @@ fit("cos", lambda u: (cos(sqrt(u)) - 1 + u / 2) / u**2 if u > tiny else mpf(1) /
 fit("pow log2", lambda u: 2 * (log((1 + sqrt(u)) / (1 - sqrt(u))) / 2 / sqrt(u) if u > tiny else mpf(1)) / log(2),
     lambda u: 1, 0, 0.02945, 5, double=True)
 fit("pow exp2", lambda r: mpf(2) ** r, lambda r: mpf(2) ** -r, -0.5001, 0.5001, 7, double=True)
-for name, value in (("ln2", log(2)), ("pi/2", pi / 2)):
-    parts = []
-    for _ in range(3):
-        parts.append(rounded(value - sum(parts), False))
-    print(name, ", ".join(spelled(p, False) for p in parts))
+parts = []
+for _ in range(3):
+    parts.append(rounded(pi / 2 - sum(parts), False))
+print("pi/2", ", ".join(spelled(p, False) for p in parts))
+high = mpf(int(log(2) * 2**16)) / 2**16
+print("ln2", spelled(high, False), spelled(rounded(log(2) - high, False), False))

@@ -1,8 +1,8 @@
 /* Vectors of floats at the native width of one instruction set: 16 lanes with AVX-512, 8 with AVX2, 4 otherwise.
  *
  * A kernel file (x.isa.c) is compiled once per instruction set and sees exactly one of them; the compiler's own macros
- * say which.  Written in the vector extension that gcc and clang share, with a builtin or a line of assembler where plain
- * C has no word for it; <immintrin.h> is not used, it costs more time to compile than all the rest.
+ * say which.  Written in the vector extension that gcc and clang share, with a builtin or a line of assembler where
+ * plain C has no word for it; <immintrin.h> is not used, it costs more time to compile than all the rest.
  *
  *   vf   float lanes                     vi   int32 lanes of the same width
  *   vm   one truth value per lane: a bit in a mask register with AVX-512, all ones or zeros in a vi elsewhere;
@@ -63,7 +63,7 @@ GR_INLINE vi vi_set1(int32_t c)
     return c - (vi){0};
 }
 
-/* ---- a*b + c, rounded once ------------------------------------------------------------------------------------- */
+/* ---- a*b + c, rounded once -------------------------------------------------------------------------------------- */
 
 #ifndef __has_builtin
 #define __has_builtin(x) 0
@@ -76,7 +76,7 @@ typedef float gr_vf2 __attribute__((vector_size(8)));
 
 /* The product of two floats is exact in double.  The sum is rounded to odd there (its last bit set when anything was
  * lost), so the second rounding to float cannot fall on a false tie: Boldo & Melquiond 2008. */
-GR_INLINE gr_vf2 gr_fma2(gr_vf2 a, gr_vf2 b, gr_vf2 c)
+static __attribute__((noinline, unused)) gr_vf2 gr_fma2(gr_vf2 a, gr_vf2 b, gr_vf2 c)
 {
     gr_vd2 p = __builtin_convertvector(a, gr_vd2) * __builtin_convertvector(b, gr_vd2);
     gr_vd2 d = __builtin_convertvector(c, gr_vd2), s = p + d, back = s - p, lost = (p - (s - back)) + (d - back);
@@ -108,7 +108,7 @@ GR_INLINE vf vf_fma(vf a, vf b, vf c)
 #endif
 }
 
-/* ---- comparisons and choice ------------------------------------------------------------------------------------ */
+/* ---- comparisons and choice ------------------------------------------------------------------------------------- */
 
 #ifdef GR_VEC_512
 GR_INLINE vm vf_eq(vf a, vf b)
@@ -189,7 +189,7 @@ GR_INLINE vf vf_bool(vm m) /* 1 or 0 */
     return vf_sel(m, vf_set1(1), vf_set1(0));
 }
 
-/* ---- sign, rounding, root, greatest ------------------------------------------------------------------------------ */
+/* ---- sign, rounding, root, greatest ----------------------------------------------------------------------------- */
 
 #define GR_SIGN_BIT vi_set1(INT32_MIN)
 
@@ -248,7 +248,7 @@ GR_INLINE vf vf_min(vf a, vf b)
     return vf_sel(vf_lt(a, b) | vf_unordered(a, a), a, b);
 }
 
-/* ---- the last n < GR_W lanes of a row; the others read as 0 and are not written ---------------------------------- */
+/* ---- the last n < GR_W lanes of a row; the others read as 0 and are not written --------------------------------- */
 
 #ifdef GR_VEC_256
 GR_INLINE vi gr_first(int64_t n)

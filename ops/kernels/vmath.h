@@ -2,7 +2,7 @@
  * instruction set and in every lane.
  *
  * Error in units in the last place, against double precision, over all floats (the test holds these):
- *     exp 1.0   expm1 1.6   log 1.0   log1p 1.6   tanh 1.4   sigmoid 2.0   erf 1.2   sin cos 1.7   pow 0.6
+ *     exp 1.0   expm1 1.6   log 1.0   log1p 1.6   tanh 1.4   sigmoid 1.6   erf 1.2   sin cos 1.7   pow 0.6
  * Denormal numbers count as zero, in and out, as everywhere in a compiled step (the caller sets FTZ and DAZ).  A NaN
  * gives a NaN; what C17 annex F says of zeros and infinities holds.
  *
@@ -12,7 +12,7 @@
 #ifndef GR_KERNELS_VMATH_H
 #define GR_KERNELS_VMATH_H
 
-#include "vec.h"
+#include "ops/kernels/vec.h"
 
 /* c[0] x^(n-1) + ... + c[n-1] */
 GR_INLINE vf vf_poly(vf x, const float *c, int n)
@@ -25,9 +25,10 @@ GR_INLINE vf vf_poly(vf x, const float *c, int n)
 #define GR_POLY(x, ...) vf_poly(x, (const float[]){__VA_ARGS__}, (int)(sizeof((float[]){__VA_ARGS__}) / sizeof(float)))
 
 #define GR_ROUNDER 0x1.8p23f /* x + it has the nearest integer to x in its low bits, for |x| < 2^22 */
-#define GR_LN2_HI  0x1.62e43p-1f
-#define GR_LN2_LO  -0x1.05c61p-29f
+#define GR_LN2_HI  0x1.62e4p-1f /* 16 bits: x - n * it is exact */
+#define GR_LN2_LO  0x1.7f7d1cp-20f
 #define GR_LOG2_E  0x1.715476p+0f
+#define GR_EXP_LOW -0x1.5d589ep6f /* below it e^x < 2^-126 */
 #define GR_LEAST   0x1p-126f /* the smallest normal float */
 
 GR_INLINE vf vf_inf(void)
@@ -39,30 +40,34 @@ GR_INLINE vm vf_isnan(vf x)
     return vf_unordered(x, x);
 }
 
-/* ---- exponentials ------------------------------------------------------------------------------------------------ */
+/* ---- exponentials ----------------------------------------------------------------------------------------------- */
 
-/* x = n ln 2 + r, |r| <= ln 2 / 2.  Gives e^r - 1 and n, as an integer in the low bits of *n. */
+/* x = n ln 2 + r, |r| <= ln 2 / 2, n in the low bits of *n */
 GR_INLINE vf vf_exp_reduced(vf x, vi *n)
 {
     vf z = vf_fma(x, vf_set1(GR_LOG2_E), vf_set1(GR_ROUNDER)), k = z - GR_ROUNDER;
-    vf r = vf_fma(k, vf_set1(-GR_LN2_LO), vf_fma(k, vf_set1(-GR_LN2_HI), x));
-    vf q = GR_POLY(r, 0x1.6ac7fcp-10f, 0x1.123deap-7f, 0x1.555858p-5f, 0x1.55548cp-3f, 0x1.fffffcp-2f);
     *n = (vi)z;
-    return vf_fma(q, r * r, r);
+    return vf_fma(k, vf_set1(-GR_LN2_LO), vf_fma(k, vf_set1(-GR_LN2_HI), x));
+}
+
+/* (e^r - 1 - r) / r^2 */
+GR_INLINE vf vf_exp_rest(vf r)
+{
+    return GR_POLY(r, 0x1.6ac7fcp-10f, 0x1.123deap-7f, 0x1.555858p-5f, 0x1.55548cp-3f, 0x1.fffffcp-2f);
 }
 
 /* e^x where it is a normal number, that is -87.3 < x < 88.7; else nonsense */
 GR_INLINE vf vf_exp_inner(vf x)
 {
     vi n;
-    vf p = vf_exp_reduced(x, &n) + 1.0f;
+    vf r = vf_exp_reduced(x, &n), p = vf_fma(vf_exp_rest(r), r * r, r) + 1.0f;
     return (vf)((vi)p + (n << 23));
 }
 
 GR_INLINE vf vf_exp(vf x)
 {
     vf y = vf_exp_inner(x);
-    y = vf_sel(vf_lt(x, vf_set1(-0x1.5d589ep6f)), vf_set1(0), y);                /* e^x < 2^-126 */
+    y = vf_sel(vf_lt(x, vf_set1(GR_EXP_LOW)), vf_set1(0), y);
     return vf_sel(vf_le(x, vf_set1(0x1.62e42ep6f)), y, x * vf_set1(0x1.fffffep127f)); /* inf, or a NaN as it is */
 }
 
@@ -71,14 +76,14 @@ GR_INLINE vf vf_expm1(vf x)
 {
     vi n;
     vf inside = vf_sel(vf_lt(x, vf_set1(-20)), vf_set1(-20), x); /* e^-20 is lost beside 1 */
-    vf p = vf_exp_reduced(inside, &n);
+    vf r = vf_exp_reduced(inside, &n), p = vf_fma(vf_exp_rest(r), r * r, r);
     vf half = (vf)((n << 23) + (126 << 23));
     vf y = vf_fma(p, half, half - 0.5f) * 2.0f;
     y = vf_sel(vf_le(x, vf_set1(0x1.62e42ep6f)), y, x * vf_set1(0x1.fffffep127f));
     return vf_sel(vf_lt(vf_abs(x), vf_set1(0x1p-24f)), x, y);
 }
 
-/* ---- logarithms -------------------------------------------------------------------------------------------------- */
+/* ---- logarithms ------------------------------------------------------------------------------------------------- */
 
 /* e ln 2 + log(1 + f), |f| <= 1/3 */
 GR_INLINE vf vf_log_inner(vf f, vf e)
@@ -105,7 +110,7 @@ GR_INLINE vf vf_log(vf x)
     return vf_sel(vf_lt(x, vf_set1(GR_LEAST)), low, y);
 }
 
-/* With 1 + x near 2^e: f = 2^-e (1 + x) - 1 = x 2^-e + (2^-e - 1) in one rounding, without the digits 1 + x would lose */
+/* With 1 + x near 2^e: f = 2^-e (1 + x) - 1 = x 2^-e + (2^-e - 1) in one rounding, without the digits 1 + x loses */
 GR_INLINE vf vf_log1p(vf x)
 {
     vf u = x + 1.0f;
@@ -119,7 +124,7 @@ GR_INLINE vf vf_log1p(vf x)
     return vf_sel(vf_lt(vf_abs(x), vf_set1(0x1p-24f)), x, y);
 }
 
-/* ---- sigmoids ---------------------------------------------------------------------------------------------------- */
+/* ---- sigmoids --------------------------------------------------------------------------------------------------- */
 
 /* an odd polynomial below 5/8, 1 - 2 / (e^2x + 1) above */
 GR_INLINE vf vf_tanh(vf x)
@@ -132,10 +137,19 @@ GR_INLINE vf vf_tanh(vf x)
     return vf_copysign(vf_sel(vf_lt(vf_set1(0.625f), a), outer, inner), x);
 }
 
+/* e / (1 + e) or 1 / (1 + e) with e = exp(-|x|): 1 / (1 + exp(-x)) would overflow below 0.  The roundings would add up
+ * to more than 2 ulp, so what 1 + e loses and the remainder of the division correct the quotient. */
 GR_INLINE vf vf_sigmoid(vf x)
 {
-    vf e = vf_exp(vf_copysign(x, vf_set1(-1))), num = vf_sel(vf_lt(x, vf_set1(0)), e, vf_set1(1));
-    return num / (e + 1.0f); /* not 1 / (1 + e^-x): below 0 that rounds once more, and overflows */
+    vf a = vf_copysign(x, vf_set1(-1)), low = vf_set1(GR_EXP_LOW), one = vf_set1(1);
+    vf e = vf_exp_inner(vf_sel(vf_lt(a, low), low, a));
+    vf d = e + 1.0f, lost = e - (d - 1.0f);
+    vm negative = vf_lt(x, vf_set1(0));
+    vf top = vf_sel(negative, e, one), y = top / d, minus = vf_neg(y);
+    vf inverse = vf_sel(negative, one + minus, y); /* nearly 1 / d */
+    y = vf_fma(vf_fma(minus, lost, vf_fma(minus, d, top)), inverse, y);
+    y = vf_sel(vf_lt(x, low), vf_set1(0), y);
+    return vf_sel(vf_isnan(x), x, y); /* the exponential's bits would hide it */
 }
 
 /* an odd polynomial below 0.92, 1 - e^-g(x) above, where g is -log(erfc) */
@@ -150,7 +164,7 @@ GR_INLINE vf vf_erf(vf x)
     return vf_copysign(y, x);
 }
 
-/* ---- sine and cosine --------------------------------------------------------------------------------------------- */
+/* ---- sine and cosine -------------------------------------------------------------------------------------------- */
 
 #define GR_FAR_ANGLE 1e5f /* beyond it the reduction below runs out of digits and the C library does the lane */
 
@@ -168,7 +182,8 @@ GR_INLINE vf vf_sin_quarter(vf r, vi n)
 {
     vf u = r * r;
     vf s = vf_fma(r * u, GR_POLY(u, 0x1.7cd42ap-19f, -0x1.a05bb2p-13f, 0x1.111176p-7f, -0x1.555556p-3f), r);
-    vf c = vf_fma(u * u, GR_POLY(u, 0x1.99e0e4p-16f, -0x1.6c0c1ap-10f, 0x1.55554ap-5f), vf_fma(u, vf_set1(-0.5f), vf_set1(1)));
+    vf c = vf_fma(u * u, GR_POLY(u, 0x1.99e0e4p-16f, -0x1.6c0c1ap-10f, 0x1.55554ap-5f),
+        vf_fma(u, vf_set1(-0.5f), vf_set1(1)));
     return (vf)((vi)vf_sel(vi_nonzero(n & 1), c, s) ^ ((n & 2) << 30));
 }
 
@@ -198,7 +213,7 @@ GR_INLINE vf vf_cos(vf x)
     return y;
 }
 
-/* ---- power: 2^(y log2 x), in double because the product magnifies the logarithm's error up to 128 times ---------- */
+/* ---- power: 2^(y log2 x), in double because the product magnifies the logarithm's error up to 128 times --------- */
 
 typedef double vd __attribute__((vector_size(4 * GR_W)));
 typedef int64_t vl __attribute__((vector_size(4 * GR_W)));

@@ -1,0 +1,144 @@
+/* The float tile kernels of one instruction set: a function per row of ops/elementwise.def.
+ *
+ * One loop serves all: an operand with one value per row is spread over a vector on the stack and read again and again
+ * with step 0.  The last lanes of a row are read and written under a mask, through the same arithmetic.  Read tile.h
+ * first, then vec.h and vmath.h. */
+#include "ops/kernels/tile.h"
+#include "ops/kernels/vmath.h"
+
+typedef vf (*lane_fn)(vf a, vf b, vf c, const vf *p);
+
+/* y[0..n) = f(x0, x1, x2); the vector at x[k] moves on by step[k] floats, GR_W or 0 */
+GR_INLINE void strip(
+    float *y, int64_t n, int arity, const float *const x[3], const int64_t step[3], lane_fn f, const vf *p)
+{
+    const float *x0 = x[0], *x1 = x[1], *x2 = x[2];
+    const vf none = {0};
+    for (; n >= GR_W; n -= GR_W, y += GR_W) {
+        vf a = vf_load(x0), b = arity > 1 ? vf_load(x1) : none, c = arity > 2 ? vf_load(x2) : none;
+        x0 += step[0];
+        if (arity > 1)
+            x1 += step[1];
+        if (arity > 2)
+            x2 += step[2];
+        vf_store(y, f(a, b, c, p));
+    }
+    if (n > 0) {
+        vf a = step[0] ? vf_load_n(x0, n) : vf_load(x0);
+        vf b = arity < 2 ? none : step[1] ? vf_load_n(x1, n) : vf_load(x1);
+        vf c = arity < 3 ? none : step[2] ? vf_load_n(x2, n) : vf_load(x2);
+        vf_store_n(y, f(a, b, c, p), n);
+    }
+}
+
+GR_INLINE void tile(const gr_tile *given, int arity, lane_fn f, int n_params)
+{
+    const gr_tile t = gr__tile_flat(given);
+    vf p[2] = {{0}}, spread[3];
+    for (int i = 0; i < n_params; i++)
+        p[i] = vf_set1((float)((const double *)t.attr)[i]);
+    float *y = t.y.data;
+    for (int64_t r = 0; r < t.rows; r++, y += t.y.row) {
+        const float *x[3] = {0};
+        int64_t step[3] = {0};
+        for (int k = 0; k < arity; k++) {
+            x[k] = (const float *)t.x[k].data + r * t.x[k].row;
+            step[k] = GR_W * t.x[k].col;
+            if (!t.x[k].col && t.cols > 0) {
+                spread[k] = vf_set1(*x[k]);
+                x[k] = (const float *)&spread[k];
+            }
+        }
+        strip(y, t.cols, arity, x, step, f, p);
+    }
+}
+
+/* ---- the vocabulary of elementwise.def in float vectors --------------------------------------------------------- */
+
+#define K(c)         vf_set1((float)(c))
+#define P(i)         p[i]
+#define ADD(u, v)    ((u) + (v))
+#define SUB(u, v)    ((u) - (v))
+#define MUL(u, v)    ((u) * (v))
+#define DIV(u, v)    ((u) / (v))
+#define NEG(u)       vf_neg(u)
+#define ABS(u)       vf_abs(u)
+#define MAX(u, v)    vf_max(u, v)
+#define MIN(u, v)    vf_min(u, v)
+#define SQRT(u)      vf_sqrt(u)
+#define FLOOR(u)     vf_floor(u)
+#define CEIL(u)      vf_ceil(u)
+#define ROUND(u)     vf_round(u)
+#define EXP(u)       vf_exp(u)
+#define EXPM1(u)     vf_expm1(u)
+#define LOG(u)       vf_log(u)
+#define LOG1P(u)     vf_log1p(u)
+#define TANH(u)      vf_tanh(u)
+#define SIGMOID(u)   vf_sigmoid(u)
+#define ERF(u)       vf_erf(u)
+#define SIN(u)       vf_sin(u)
+#define COS(u)       vf_cos(u)
+#define POW(u, v)    vf_pow(u, v)
+#define LT(u, v)     vf_lt(u, v)
+#define LE(u, v)     vf_le(u, v)
+#define EQ(u, v)     vf_eq(u, v)
+#define ISNAN(u)     vf_unordered(u, u)
+#define AND(m, n)    ((m) & (n))
+#define OR(m, n)     ((m) | (n))
+#define XOR(m, n)    ((m) ^ (n))
+#define NOT(m)       ((vm)~(m))
+#define NZ(u)        NOT(vf_eq(u, vf_set1(0)))
+#define SEL(m, u, v) vf_sel(m, u, v)
+#define BOOL(m)      vf_bool(m)
+
+#define ROW(name, value, arity, n_params)                                        \
+    GR_INLINE vf lanes_##name(vf a, vf b, vf c, const vf *p)                     \
+    {                                                                            \
+        const vf x = a;                                                          \
+        (void)x, (void)b, (void)c, (void)p;                                      \
+        return value;                                                            \
+    }                                                                            \
+    static void tile_##name(const gr_tile *t)                                    \
+    {                                                                            \
+        tile(t, arity, lanes_##name, n_params);                                  \
+    }
+#define ROW_FLOATS    ROW
+#define ROW_NUMBERS   ROW
+#define ROW_SIGNED    ROW
+#define ROW_COMPARES  ROW
+#define ROW_LOGIC     ROW
+#define ROW_PREDICATE ROW
+#define ROW_SELECTS   ROW
+#define ROW_INTEGERS(name, ...)
+
+#define OP1(name, dtypes, value, ...)  ROW_##dtypes(name, value, 1, 0)
+#define OP1P(name, dtypes, value, ...) ROW_##dtypes(name, value, 1, 2)
+#define OP2(name, dtypes, value, ...)  ROW_##dtypes(name, value, 2, 0)
+#define OP3(name, dtypes, value, ...)  ROW_##dtypes(name, value, 3, 0)
+#include "ops/elementwise.def"
+#undef OP1
+#undef OP1P
+#undef OP2
+#undef OP3
+ROW(copy, x, 1, 0)
+ROW(copy_bool, BOOL(NZ(x)), 1, 0)
+
+#define ENTRY(name) [GR__TILE_##name] = tile_##name,
+#define ENTRY_FLOATS    ENTRY
+#define ENTRY_NUMBERS   ENTRY
+#define ENTRY_SIGNED    ENTRY
+#define ENTRY_COMPARES  ENTRY
+#define ENTRY_LOGIC     ENTRY
+#define ENTRY_PREDICATE ENTRY
+#define ENTRY_SELECTS   ENTRY
+#define ENTRY_INTEGERS(name)
+#define OP1(name, dtypes, ...)  ENTRY_##dtypes(name)
+#define OP1P(name, dtypes, ...) ENTRY_##dtypes(name)
+#define OP2(name, dtypes, ...)  ENTRY_##dtypes(name)
+#define OP3(name, dtypes, ...)  ENTRY_##dtypes(name)
+extern const gr_tile_fn GR_ISA_NAME(gr__tiles)[GR__TILE_COUNT];
+const gr_tile_fn GR_ISA_NAME(gr__tiles)[GR__TILE_COUNT] = {
+#include "ops/elementwise.def"
+    ENTRY(copy) ENTRY(copy_bool)
+    [GR__TILE_copy_single] = tile_copy, /* floats are single already */
+};
