@@ -118,6 +118,8 @@ bool gr__region_inline(gr_tape *t, const gr__region *r, gr_tensor *const *args, 
 gr_tensor *gr__node_copy(gr_tape *t, const gr__node *n, gr_tensor *const *in);
 /* A constant of any dtype from row-major bytes. */
 gr_tensor *gr__constant_bytes(gr_at at, gr_tape *t, gr_dtype dtype, gr_shape shape, const void *data);
+/* The scope of t with s's path, made if need be; NULL without memory. */
+gr__scope *gr__scope_copy(gr_tape *t, const gr__scope *s);
 /* `use` of the next random node recorded in t's current scope: hash of scope path and ordinal. */
 uint64_t gr__random_use(gr_tape *t);
 

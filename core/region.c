@@ -59,7 +59,8 @@ gr__region *gr__region_begin(gr_tape *parent, int n_args, gr_tensor *const *args
     t->parent = parent;
     t->region = r;
     t->phase = parent->phase;
-    if (!gr__tape_hold(parent, r)) { /* from here on the parent frees it, finished or not */
+    t->scope = gr__scope_copy(t, parent->scope); /* the body's nodes belong to the layer around it */
+    if (!t->scope || !gr__tape_hold(parent, r)) { /* from here on the parent frees it, finished or not */
         gr_tape_free(t);
         gr__free(r);
         return NULL;

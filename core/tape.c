@@ -140,13 +140,13 @@ void gr_scope_pop(gr_tape *t)
 }
 
 /* The scope of t with s's path, made if need be. Depth is a few; the last answer is kept, since nodes come in runs. */
-static gr__scope *scope_copy(gr_tape *t, const gr__scope *s)
+gr__scope *gr__scope_copy(gr_tape *t, const gr__scope *s)
 {
     if (!s->parent)
         return &t->root;
     if (s == t->copied_from)
         return t->copied_to;
-    gr__scope *parent = scope_copy(t, s->parent);
+    gr__scope *parent = gr__scope_copy(t, s->parent);
     gr__scope *mine = parent ? scope_child(t, parent, s->name, s->kind, s->at) : NULL;
     t->copied_from = mine ? s : NULL;
     t->copied_to = mine;
@@ -155,7 +155,11 @@ static gr__scope *scope_copy(gr_tape *t, const gr__scope *s)
 
 uint64_t gr__random_use(gr_tape *t)
 {
-    return mix(mix(t->scope->path_hash, 77), (uint64_t)t->scope->random_uses++);
+    gr_tape *top = t; /* a region's scopes count together with those of the outermost tape that have their path */
+    while (top->parent)
+        top = top->parent;
+    gr__scope *s = t == top ? t->scope : gr__scope_copy(top, t->scope);
+    return s ? mix(mix(s->path_hash, 77), (uint64_t)s->random_uses++) : 0;
 }
 
 /* ---- messages of ops ----------------------------------------------------------------------------------------------
@@ -520,10 +524,10 @@ gr_tensor *gr__node_build(gr_tape *t, const gr__node *like, int n_in, gr_tensor 
         if (!n->out)
             return GR_BAD;
     }
-    n->scope = scope_copy(t, like->scope);
+    n->scope = gr__scope_copy(t, like->scope);
     n->phase = like->phase;
     n->origin = like->origin;
-    n->clone = like->clone;
+    n->clone = t->clone ? t->clone : like->clone;
     n->variable = like->variable;
     n->name = gr__arena_strdup(&t->arena, like->name);
     if (!n->scope || (like->name && !n->name))

@@ -26,8 +26,8 @@ typedef struct {
     void *scratch; /* gr__gemm_scratch() bytes, aligned to 64; NULL if that is 0 */
 } gr__gemm;
 
-/* Bytes of scratch for elements of `elem` bytes (4 or 8): room for a packed panel of B, at most 256 KiB, often 0. Depends
- * on sizes and strides alone. */
+/* Bytes of scratch for elements of `elem` bytes (4 or 8): room for a packed panel of B, at most 256 KiB, often 0.
+ * Depends on sizes and strides alone. */
 size_t gr__gemm_scratch(const gr__gemm *g, size_t elem);
 void gr__gemm_f32(const gr__gemm *g);
 void gr__gemm_f64(const gr__gemm *g);

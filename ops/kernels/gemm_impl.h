@@ -37,8 +37,8 @@ typedef struct {
 
 /* ---- what to do -------------------------------------------------------------------------------------------------- */
 
-/* C' = B' A' has its vectors along m. Worth it if n fills vectors badly, and if A is contiguous along m or n is so small
- * that even transposing A into a panel is cheaper. */
+/* C' = B' A' has its vectors along m. Worth it if n fills vectors badly, and if A is contiguous along m or n is so
+ * small that even transposing A into a panel is cheaper. */
 static bool NAME(turned)(const gr__gemm *g)
 {
     const int64_t w = NAME(lanes);
@@ -150,7 +150,8 @@ GR_INLINE void NAME(tile)(const int mr, const int nv, const NAME(terms) *t, T *c
     }
 #define TILES_6(TILE, nv) TILE(1, nv) TILE(2, nv) TILE(3, nv) TILE(4, nv) TILE(5, nv) TILE(6, nv)
 #define TILES_14(TILE, nv) \
-    TILES_6(TILE, nv) TILE(7, nv) TILE(8, nv) TILE(9, nv) TILE(10, nv) TILE(11, nv) TILE(12, nv) TILE(13, nv) TILE(14, nv)
+    TILES_6(TILE, nv)                                           \
+    TILE(7, nv) TILE(8, nv) TILE(9, nv) TILE(10, nv) TILE(11, nv) TILE(12, nv) TILE(13, nv) TILE(14, nv)
 #if defined(GR_VEC_512) || defined(__aarch64__)
 #define TILES(TILE) \
     TILES_14(TILE, 1) TILES_14(TILE, 2) TILES_6(TILE, 4) TILE(1, 8) TILE(2, 8) TILE(3, 8)

@@ -89,7 +89,8 @@ GR_INLINE void NAME(store_part)(T *p, NAME(v) x, int64_t n)
             p[i] = x[i];
 #endif
 }
-/* A row of b inside the loop: only masks are cheap enough there, so without them b must be readable to a full vector. */
+/* A row of b inside the loop: only masks are cheap enough there, so without them b must be readable to a full vector.
+ * */
 GR_INLINE NAME(v) NAME(load_last)(const T *p, int64_t n)
 {
 #ifdef GR_VEC_512

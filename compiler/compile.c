@@ -1,0 +1,387 @@
+/* compiler/compile.c: tape in, program out. The passes over the graph in their order; then, for each batch size that
+ * comes, a plan (plan.h). Read next: graph.h, then plan.h, tile.h, run.c. */
+#include "compiler/plan.h"
+#include "core/size.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PLANS = 4 }; /* batch sizes kept: full, last partial, and the same of evaluation */
+
+struct gr_program {
+    char *name;
+    gr__graph graph;
+    unsigned off;
+    int threads;
+    bool verify;
+    int n_plans;
+    gr__plan *plan[PLANS]; /* latest first */
+    char *arena;
+    int64_t arena_bytes, scratch_bytes;
+    char **scratch;
+    void **data;
+    int64_t n_data;
+    uint64_t runs;
+    gr_buffer in[GR_PROGRAM_MAX], out[GR_PROGRAM_MAX];
+};
+
+static const struct {
+    const char *name;
+    unsigned bit;
+} pass_names[] = {
+    {"simplify", GR_PASS_SIMPLIFY}, {"inexact", GR_PASS_INEXACT}, {"fold", GR_PASS_FOLD}, {"cse", GR_PASS_CSE},
+    {"fuse", GR_PASS_FUSE}, {"strips", GR_PASS_STRIPS}, {"views", GR_PASS_VIEWS}, {"inplace", GR_PASS_INPLACE},
+    {"reuse", GR_PASS_REUSE}, {"serial", GR_PASS_SERIAL},
+};
+
+/* "-cse,-fuse": passes left out. Unknown names get one warning, since a typing mistake would go unseen. */
+static unsigned passes_of_environment(void)
+{
+    const char *s = getenv("GRAPE_PASSES");
+    unsigned off = 0;
+    while (s && *s) {
+        size_t n = strcspn(s, ",");
+        bool known = n == 0;
+        for (size_t i = 0; i < sizeof pass_names / sizeof *pass_names; i++)
+            if (n > 1 && *s == '-' && strlen(pass_names[i].name) == n - 1 && strncmp(pass_names[i].name, s + 1, n - 1) == 0) {
+                off |= pass_names[i].bit;
+                known = true;
+            }
+        if (!known)
+            gr_log_write(GR_LOG_WARNING, "GRAPE_PASSES: expected -simplify, -inexact, -fold, -cse, -fuse, -strips, -views, "
+                                   "-inplace, -reuse, -serial; found %.*s", (int)n, s);
+        s += n + (s[n] == ',');
+    }
+    return off;
+}
+
+/* ---- passes over the graph ----------------------------------------------------------------------------------------- */
+
+static gr_status simplify(gr_program *p)
+{
+    return gr__pass_simplify(&p->graph, !(p->off & GR_PASS_INEXACT));
+}
+static gr_status fold(gr_program *p)
+{
+    return gr__pass_fold(&p->graph);
+}
+static gr_status cse(gr_program *p)
+{
+    return gr__pass_cse(&p->graph);
+}
+static gr_status inline_regions(gr_program *p)
+{
+    return gr__pass_inline(&p->graph);
+}
+static gr_status compact(gr_program *p)
+{
+    return gr__graph_rebuild(&p->graph, NULL, NULL);
+}
+
+static const struct {
+    const char *name;
+    unsigned bit; /* 0: cannot be left out */
+    gr_status (*run)(gr_program *p);
+} passes[] = {
+    {"inline", 0, inline_regions}, {"simplify", GR_PASS_SIMPLIFY, simplify}, {"fold", GR_PASS_FOLD, fold},
+    {"cse", GR_PASS_CSE, cse}, {"simplify", GR_PASS_SIMPLIFY, simplify}, {"compact", 0, compact},
+};
+
+static gr_status run_passes(gr_program *p)
+{
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+        if (p->off & passes[i].bit)
+            continue;
+        GR_TRY(passes[i].run(p));
+        if (p->verify)
+            GR_TRY(gr__graph_verify(&p->graph, passes[i].name));
+    }
+    return GR_OK;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+static int default_threads(void)
+{
+    const char *s = getenv("GRAPE_THREADS");
+    long n = s ? strtol(s, NULL, 10) : sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 256 ? 256 : (int)n;
+}
+
+static gr_status check_opts(gr_at at, const gr_tape *t, const gr_program_opts *o)
+{
+    if (!t || !o || t->parent)
+        return gr_fail(GR_EARG, at, "program: argument tape: expected a tape outside regions, found %s", t ? "one inside" : "NULL");
+    for (int i = 0; i <= GR_PROGRAM_MAX && o->inputs[i]; i++)
+        if (i == GR_PROGRAM_MAX || gr__is_bad(o->inputs[i]) || o->inputs[i]->node->op != &gr_op_input ||
+            o->inputs[i]->node->tape != t)
+            return gr__is_bad(o->inputs[i]) && gr_error() != GR_OK
+                       ? gr_error()
+                       : gr_fail(GR_EARG, at, "program: argument inputs: expected at most %d gr_input tensors of the tape, "
+                                              "found another at %d", GR_PROGRAM_MAX, i);
+    for (int i = 0; i <= GR_PROGRAM_MAX && o->outputs[i]; i++)
+        if (i == GR_PROGRAM_MAX || gr__is_bad(o->outputs[i]) || o->outputs[i]->node->tape != t)
+            return gr__is_bad(o->outputs[i]) && gr_error() != GR_OK
+                       ? gr_error()
+                       : gr_fail(GR_EARG, at, "program: argument outputs: expected at most %d tensors of the tape, found "
+                                              "another at %d", GR_PROGRAM_MAX, i);
+    return GR_OK;
+}
+
+static gr__plan *plan_for(gr_program *p, int64_t batch);
+
+gr_program *gr_program_new_at(gr_at at, gr_tape *t, const gr_program_opts *opts)
+{
+    if (check_opts(at, t, opts) != GR_OK)
+        return NULL;
+    gr_program *p = gr__alloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->name = gr__strdup(opts->name ? opts->name : "program");
+    p->off = opts->passes_off | passes_of_environment();
+    p->threads = opts->threads > 0 ? opts->threads : default_threads();
+    p->verify = opts->verify || getenv("GRAPE_VERIFY");
+    p->scratch = gr__alloc(p->threads, sizeof *p->scratch);
+    gr_status s = p->name && p->scratch ? gr__graph_trace(&p->graph, t, opts) : GR_EMEM;
+    if (s == GR_OK && p->verify)
+        s = gr__graph_verify(&p->graph, "trace");
+    if (s == GR_OK)
+        s = run_passes(p);
+    if (s == GR_OK && opts->max_batch > 0 && !plan_for(p, opts->max_batch))
+        s = GR_EMEM;
+    if (s == GR_OK)
+        return p;
+    gr_program_free(p);
+    return NULL;
+}
+
+void gr_program_free(gr_program *p)
+{
+    if (!p)
+        return;
+    for (int i = 0; i < p->n_plans; i++)
+        gr__plan_free(p->plan[i]);
+    for (int t = 0; p->scratch && t < p->threads; t++)
+        gr__free_aligned(p->scratch[t]);
+    gr__free(p->scratch);
+    gr__free(p->data);
+    gr__free_aligned(p->arena);
+    gr__graph_free(&p->graph);
+    gr__free(p->name);
+    gr__free(p);
+}
+
+/* ---- plans by batch size ------------------------------------------------------------------------------------------- */
+
+/* Memory for the plan, grown if need be: the arena is shared by all plans, which never run at once. */
+static bool make_room(gr_program *p, const gr__plan *plan)
+{
+    if (plan->bytes > p->arena_bytes) {
+        char *more = gr__alloc_aligned(plan->bytes);
+        if (!more)
+            return false;
+        gr__free_aligned(p->arena);
+        p->arena = more;
+        p->arena_bytes = plan->bytes;
+    }
+    for (int t = 0; t < p->threads && plan->scratch > p->scratch_bytes; t++) {
+        char *more = gr__alloc_aligned(plan->scratch);
+        if (!more)
+            return false;
+        gr__free_aligned(p->scratch[t]);
+        p->scratch[t] = more;
+    }
+    p->scratch_bytes = plan->scratch > p->scratch_bytes ? plan->scratch : p->scratch_bytes;
+    if (plan->n_buffers > p->n_data) {
+        void **more = gr__resize(p->data, plan->n_buffers, sizeof *more);
+        if (!more)
+            return false;
+        p->data = more;
+        p->n_data = plan->n_buffers;
+    }
+    return true;
+}
+
+static gr__plan *plan_for(gr_program *p, int64_t batch)
+{
+    int i = 0;
+    while (i < p->n_plans && p->plan[i]->batch != batch)
+        i++;
+    gr__plan *plan = i < p->n_plans ? p->plan[i] : NULL;
+    if (!plan) {
+        plan = gr__plan_new(&p->graph, batch, p->threads, p->off);
+        if (plan && p->verify && gr__plan_verify(plan) != GR_OK) {
+            gr__plan_free(plan);
+            plan = NULL;
+        }
+        if (plan && !make_room(p, plan)) {
+            gr__plan_free(plan);
+            plan = NULL;
+        }
+        if (!plan)
+            return NULL;
+        if (p->n_plans == PLANS)
+            gr__plan_free(p->plan[--p->n_plans]);
+        i = p->n_plans++;
+    }
+    for (; i > 0; i--)
+        p->plan[i] = p->plan[i - 1];
+    return p->plan[0] = plan;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------- */
+
+/* Does shape `got` fit `want`, given B (or finding it, while it is -1)? */
+static bool shape_fits(gr_shape want, gr_shape got, int64_t *batch)
+{
+    bool fits = want.rank == got.rank;
+    for (int64_t d = 0; fits && d < want.rank; d++) {
+        int64_t times = gr_dim_is_batch(want.dim[d]) ? gr_dim_times(want.dim[d]) : 0;
+        if (times && *batch < 0 && got.dim[d] >= 0 && got.dim[d] % times == 0)
+            *batch = got.dim[d] / times;
+        fits = got.dim[d] == (times ? times * *batch : want.dim[d]);
+    }
+    return fits;
+}
+
+static gr_status find_batch(const gr_program *p, const gr_buffer *in, int64_t *batch)
+{
+    *batch = -1;
+    for (int i = 0; i < p->graph.n_in; i++) {
+        const gr_tensor *x = p->graph.in[i];
+        int64_t before = *batch;
+        if (in[i].dtype == x->dtype && shape_fits(x->shape, in[i].shape, batch))
+            continue;
+        char want[200], got[200], b[60] = "";
+        if (before >= 0)
+            snprintf(b, sizeof b, " with B = %lld as in the inputs before it", (long long)before);
+        return gr_fail(GR_ESHAPE, x->node->at, "program %s: input %s: expected %s%s, found %s", p->name, x->node->name,
+            gr_type_text(x->dtype, x->shape, want, sizeof want), b,
+            gr_type_text(in[i].dtype, in[i].shape, got, sizeof got));
+    }
+    if (*batch < 0)
+        *batch = 1;
+    return GR_OK;
+}
+
+static gr_status check_outputs(const gr_program *p, const gr_buffer *out, int64_t batch)
+{
+    for (int i = 0; i < p->graph.n_out; i++) {
+        const gr_tensor *x = p->graph.out[i];
+        int64_t b = batch;
+        char want[200], got[200];
+        GR_CHECK(!out[i].data || (out[i].dtype == x->dtype && shape_fits(x->shape, out[i].shape, &b)), GR_ESHAPE,
+            "program %s: output %d: expected %s with B = %lld, found %s", p->name, i,
+            gr_type_text(x->dtype, x->shape, want, sizeof want), (long long)batch,
+            gr_type_text(out[i].dtype, out[i].shape, got, sizeof got));
+    }
+    return GR_OK;
+}
+
+static void resolve(gr_program *p, const gr__plan *plan, const gr_buffer *in)
+{
+    for (int i = 0; i < plan->n_buffers; i++) {
+        const gr__buffer *b = &plan->buffer[i];
+        switch (b->space) {
+        case GR__ARENA:
+            p->data[i] = p->arena + b->offset;
+            break;
+        case GR__INPUT:
+            p->data[i] = in[b->index].data;
+            break;
+        case GR__VARIABLE:
+            p->data[i] = ((const gr_variable *)b->data)->data;
+            break;
+        case GR__CONSTANT:
+            p->data[i] = (void *)b->data;
+        }
+    }
+    for (int s = 0; s < plan->n_steps; s++)
+        if (plan->step[s].group >= 0 && plan->group[plan->step[s].group].opaque) {
+            const gr__opaque *o = plan->step[s].arg;
+            for (int k = 0; k < o->node->n_in; k++)
+                o->in[k].data = p->data[o->in_buffer[k]];
+            for (int k = 0; k < o->node->n_out; k++)
+                o->out[k].data = p->data[o->out_buffer[k]];
+        }
+}
+
+/* Outputs that are leaves are copied before the step, since commits may change them; the others after it. */
+static void copy_outputs(const gr_program *p, const gr__plan *plan, const gr_buffer *out, bool leaves)
+{
+    for (int i = 0; i < p->graph.n_out; i++) {
+        const gr__value *v = &plan->value[plan->out_value[i]];
+        if (out[i].data && leaves == (plan->node[v->node].work == GR__LEAF) && plan->buffer[v->buffer].bytes)
+            memmove(out[i].data, p->data[v->buffer], (size_t)plan->buffer[v->buffer].bytes);
+    }
+}
+
+gr_status gr__program_run(gr_program *p, const gr_buffer *in, const gr_buffer *out, uint64_t seed, uint64_t step)
+{
+    int64_t batch;
+    GR_TRY(find_batch(p, in, &batch));
+    GR_TRY(check_outputs(p, out, batch));
+    gr__plan *plan = plan_for(p, batch);
+    if (!plan)
+        return gr_error() != GR_OK ? gr_error() : GR_ESTATE;
+    resolve(p, plan, in);
+    copy_outputs(p, plan, out, true);
+    gr__run run = {.plan = plan, .data = p->data, .scratch = p->scratch, .seed = seed, .step = step};
+    gr__run_plan(&run);
+    gr_status s = (gr_status)atomic_load(&run.failed);
+    if (s == GR_OK)
+        copy_outputs(p, plan, out, false);
+    return s;
+}
+
+gr_status gr_program_run(gr_program *p, gr_array *const in[], gr_array *const out[])
+{
+    gr_array *copy[GR_PROGRAM_MAX] = {0};
+    gr_status s = GR_OK;
+    GR_CHECK(p, GR_EARG, "program_run: argument p: expected a program, found NULL");
+    for (int i = 0; s == GR_OK && i < p->graph.n_in; i++) {
+        gr_array *a = in ? in[i] : NULL;
+        if (!a) {
+            s = gr_fail(GR_EARG, (gr_at){0}, "program %s: input %s: expected an array, found NULL", p->name,
+                p->graph.in[i]->node->name);
+        } else if (!gr_array_is_contiguous(a) && !(a = copy[i] = gr_array_copy(a))) {
+            s = GR_EMEM;
+        } else {
+            p->in[i] = (gr_buffer){gr_array_dtype(a), gr_array_shape(a), gr_array_data(a)};
+        }
+    }
+    for (int i = 0; s == GR_OK && i < p->graph.n_out; i++) {
+        gr_array *a = out ? out[i] : NULL;
+        p->out[i] = a ? (gr_buffer){gr_array_dtype(a), gr_array_shape(a), gr_array_data(a)} : (gr_buffer){0};
+        if (a && !gr_array_is_contiguous(a))
+            s = gr_fail(GR_EARG, (gr_at){0}, "program %s: output %d: expected a contiguous array, found a view", p->name, i);
+    }
+    if (s == GR_OK)
+        s = gr__program_run(p, p->in, p->out, gr_seed(), p->runs);
+    p->runs += s == GR_OK;
+    for (int i = 0; i < p->graph.n_in; i++)
+        gr_array_free(copy[i]);
+    return s;
+}
+
+/* ---- looking at the plan ------------------------------------------------------------------------------------------- */
+
+gr_program_stats gr_program_plan(const gr_program *p)
+{
+    gr_program_stats s = {0};
+    if (!p || !p->n_plans)
+        return s;
+    const gr__plan *plan = p->plan[0];
+    s.batch = plan->batch;
+    s.nodes = plan->n_nodes;
+    s.groups = plan->n_groups;
+    s.steps = plan->n_steps;
+    s.phases = plan->n_phases;
+    s.arena_bytes = plan->bytes;
+    s.lower_bound_bytes = plan->lower_bound;
+    s.scratch_bytes = plan->scratch;
+    s.flops = plan->flops;
+    s.assigns = p->graph.n_commit;
+    s.assigns_in_place = plan->in_place;
+    return s;
+}

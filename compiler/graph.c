@@ -1,0 +1,178 @@
+/* compiler/graph.c: see graph.h. */
+#include "compiler/graph.h"
+#include <string.h>
+
+void gr__graph_free(gr__graph *g)
+{
+    gr_tape_free(g->tape);
+    gr__free(g->commit);
+    *g = (gr__graph){0};
+}
+
+gr_tensor *gr__node_instead(gr_tape *t, const gr__node *n, const gr_op *op, const void *attr, int n_in,
+    gr_tensor *const *in)
+{
+    gr_tensor none[1] = {{.dtype = n->out[0].dtype, .shape = n->out[0].shape}};
+    gr__node like = {.op = op, .attr = attr, .n_out = 1, .out = none, .scope = n->scope, .at = n->at, .phase = n->phase,
+        .clone = n->clone};
+    return gr__node_build(t, &like, n_in, in);
+}
+
+static void mark(bool *live, const gr_tensor *x)
+{
+    live[x->node->id] = true;
+}
+
+/* Which nodes the outputs and commits depend on; inputs stay, they are the program's signature. */
+static bool *find_live(const gr__graph *g)
+{
+    bool *live = gr__alloc(g->tape->n_nodes + 1, sizeof *live);
+    if (!live)
+        return NULL;
+    for (int i = 0; i < g->n_in; i++)
+        mark(live, g->in[i]);
+    for (int i = 0; i < g->n_out; i++)
+        mark(live, g->out[i]);
+    for (int i = 0; i < g->n_commit; i++)
+        mark(live, g->commit[i]);
+    for (int64_t id = g->tape->n_nodes - 1; id >= 0; id--)
+        for (int i = 0; live[id] && i < g->tape->node[id]->n_in; i++)
+            mark(live, g->tape->node[id]->in[i]);
+    return live;
+}
+
+typedef struct {
+    gr_tensor ***of; /* per old node: its results on the new tape */
+    gr__arena arena;
+} node_map;
+
+static gr_tensor *lookup(const node_map *m, const gr_tensor *x)
+{
+    return m->of[x->node->id][x->index];
+}
+
+static bool copy_node(node_map *m, gr_tape *t, const gr__node *n, gr__rewrite_fn f, void *user)
+{
+    gr_tensor **result = gr__arena_alloc(&m->arena, n->n_out, sizeof *result);
+    gr_tensor *in[64];
+    if (!result)
+        return false;
+    m->of[n->id] = result;
+    for (int i = 0; i < n->n_in; i++)
+        in[i] = lookup(m, n->in[i]);
+    t->phase = n->phase;
+    gr__rewritten done = f ? f(user, t, n, in, result) : GR__COPY;
+    if (done == GR__COPY) {
+        gr_tensor *x = gr__node_copy(t, n, in);
+        if (gr__is_bad(x))
+            return false;
+        x->node->origin = NULL; /* its tape may go before ours */
+        for (int i = 0; i < n->n_out; i++)
+            result[i] = gr_result(x, i);
+        return true;
+    }
+    for (int i = 0; done == GR__REPLACED && i < n->n_out; i++)
+        if (gr__is_bad(result[i]))
+            return false;
+    return done == GR__REPLACED;
+}
+
+/* The new tape takes the place of the old one, which is freed if it is ours. */
+static void adopt(gr__graph *g, const node_map *m, gr_tape *t, bool free_old)
+{
+    for (int i = 0; i < g->n_in; i++)
+        g->in[i] = lookup(m, g->in[i]);
+    for (int i = 0; i < g->n_out; i++)
+        g->out[i] = lookup(m, g->out[i]);
+    for (int i = 0; i < g->n_commit; i++)
+        g->commit[i] = lookup(m, g->commit[i]);
+    if (free_old)
+        gr_tape_free(g->tape);
+    g->tape = t;
+}
+
+static gr_status rebuild(gr__graph *g, gr__rewrite_fn f, void *user, bool free_old)
+{
+    node_map m = {.of = gr__alloc(g->tape->n_nodes + 1, sizeof *m.of)};
+    bool *live = find_live(g);
+    gr_tape *t = gr_tape_new();
+    bool good = m.of && live && t;
+    for (int64_t id = 0; good && id < g->tape->n_nodes; id++)
+        good = !live[id] || copy_node(&m, t, g->tape->node[id], f, user);
+    if (good)
+        adopt(g, &m, t, free_old);
+    else
+        gr_tape_free(t);
+    gr__free(live);
+    gr__free(m.of);
+    gr__arena_free(&m.arena);
+    return good ? GR_OK : gr_error() != GR_OK ? gr_error() : GR_ESTATE;
+}
+
+gr_status gr__graph_rebuild(gr__graph *g, gr__rewrite_fn f, void *user)
+{
+    return rebuild(g, f, user, true);
+}
+
+/* ---- the first copy ------------------------------------------------------------------------------------------------ */
+
+/* An assignment that a later one to the same variable overrides is its value and no more. */
+static gr__rewritten forget_overridden(void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_tensor **result)
+{
+    const gr__graph *g = user;
+    (void)t;
+    if (n->op != &gr_op_assign)
+        return GR__COPY;
+    for (int i = 0; i < g->n_commit; i++)
+        if (g->commit[i]->node == n)
+            return GR__COPY;
+    result[0] = in[1];
+    return GR__REPLACED;
+}
+
+static gr_status find_commits(gr__graph *g, gr_tape *t)
+{
+    int64_t n = 0;
+    for (int64_t id = 0; id < t->n_nodes; id++)
+        n += gr__is_assign(t->node[id]);
+    if (!(g->commit = gr__alloc(n + 1, sizeof(gr_tensor *))))
+        return GR_EMEM;
+    for (int64_t id = 0; id < t->n_nodes; id++) {
+        if (!gr__is_assign(t->node[id]))
+            continue;
+        int i = 0;
+        while (i < g->n_commit && g->commit[i]->node->variable != t->node[id]->variable)
+            i++;
+        g->commit[i] = &t->node[id]->out[0];
+        g->n_commit += i == g->n_commit;
+    }
+    return GR_OK;
+}
+
+gr_status gr__graph_trace(gr__graph *g, gr_tape *t, const gr_program_opts *opts)
+{
+    *g = (gr__graph){.tape = t};
+    for (; g->n_in < GR_PROGRAM_MAX && opts->inputs[g->n_in]; g->n_in++)
+        g->in[g->n_in] = opts->inputs[g->n_in];
+    for (; g->n_out < GR_PROGRAM_MAX && opts->outputs[g->n_out]; g->n_out++)
+        g->out[g->n_out] = opts->outputs[g->n_out];
+    gr_status s = find_commits(g, t);
+    bool *live = s == GR_OK ? find_live(g) : NULL;
+    for (int64_t id = 0; live && id < t->n_nodes; id++) {
+        const gr__node *n = t->node[id];
+        bool given = n->op != &gr_op_input;
+        for (int i = 0; i < g->n_in; i++)
+            given = given || g->in[i]->node == n;
+        if (live[id] && !given)
+            s = gr_fail(GR_EARG, n->at, "program: argument inputs: input %s is needed but not among them", n->name);
+    }
+    gr__free(live);
+    s = live ? s : GR_EMEM;
+    if (s == GR_OK)
+        s = rebuild(g, forget_overridden, g, false);
+    if (s != GR_OK) {
+        g->tape = NULL; /* the caller's */
+        gr__graph_free(g);
+    }
+    return s;
+}

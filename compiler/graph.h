@@ -1,0 +1,44 @@
+/* compiler/graph.h: the graph level. A graph is a tape of its own with the nodes that matter: what the outputs and the
+ * commits depend on. Passes make a new tape from the old one, node by node. */
+#ifndef GRAPE_COMPILER_GRAPH_H
+#define GRAPE_COMPILER_GRAPH_H
+
+#include "compiler/program.h"
+#include "core/node.h"
+
+typedef struct gr__graph {
+    gr_tape *tape;
+    int n_in, n_out;
+    gr_tensor *in[GR_PROGRAM_MAX]; /* all declared ones, used or not */
+    gr_tensor *out[GR_PROGRAM_MAX];
+    int n_commit;
+    gr_tensor **commit; /* the last assign or assign_if of each variable; on the heap */
+} gr__graph;
+
+/* What a rewriting function did with a node. */
+typedef enum { GR__COPY, GR__REPLACED, GR__FAILED } gr__rewritten;
+/* Called for each live node in order, with its inputs on the new tape. To replace the node, fills result[0 .. n_out). */
+typedef gr__rewritten (*gr__rewrite_fn)(void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in,
+    gr_tensor **result);
+
+/* Copies what the outputs and all assignments need onto a new tape. */
+gr_status gr__graph_trace(gr__graph *g, gr_tape *t, const gr_program_opts *opts);
+gr_status gr__graph_rebuild(gr__graph *g, gr__rewrite_fn f, void *user);
+void gr__graph_free(gr__graph *g);
+/* A new node of `op` that stands where n stood: same place, layer and phase. */
+gr_tensor *gr__node_instead(gr_tape *t, const gr__node *n, const gr_op *op, const void *attr, int n_in,
+    gr_tensor *const *in);
+
+/* The passes. */
+gr_status gr__pass_inline(gr__graph *g);
+gr_status gr__pass_simplify(gr__graph *g, bool inexact);
+gr_status gr__pass_fold(gr__graph *g);
+gr_status gr__pass_cse(gr__graph *g);
+gr_status gr__graph_verify(const gr__graph *g, const char *after);
+
+static inline bool gr__is_assign(const gr__node *n)
+{
+    return n->op == &gr_op_assign || n->op == &gr_op_assign_if;
+}
+
+#endif

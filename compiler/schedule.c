@@ -1,0 +1,227 @@
+/* compiler/schedule.c: steps fall into phases.
+ *
+ * A step comes after those that write what it reads, and a step that overwrites a variable after all that read the old
+ * value. Its phase is one past the latest of these; what only makes values for later waits until just before they are
+ * wanted. All steps of a phase may run at once. The phase's work is cut into one range of tasks per thread, by estimated
+ * time; a phase too short to be worth waking the team runs on thread 0. */
+#include "compiler/plan.h"
+
+static const double serial_ns = 3000, wake_ns = 20000;
+
+typedef struct {
+    int *writer;     /* per value: the step, or -1 */
+    int *first_edge; /* per step: into edge */
+    int *edge;       /* earlier steps */
+    int n_edges, cap_edges;
+} edges;
+
+static bool add_edge(edges *e, int to)
+{
+    if (e->n_edges == e->cap_edges) {
+        int more = e->cap_edges ? e->cap_edges * 2 : 256;
+        int *list = gr__resize(e->edge, more, sizeof *list);
+        if (!list)
+            return false;
+        e->edge = list;
+        e->cap_edges = more;
+    }
+    e->edge[e->n_edges++] = to;
+    return true;
+}
+
+/* What has to come before variable buffer `b` is overwritten: all that read its old value, and all that may still fail. */
+static bool before_overwriting(const gr__plan *p, edges *e, int step, int b)
+{
+    for (int s = 0; s < p->n_steps; s++) {
+        if (s != step && p->step[s].fallible && !add_edge(e, s))
+            return false;
+        for (int i = 0; s != step && i < p->step[s].n_refs; i++) {
+            const gr__ref *r = &p->step[s].ref[i];
+            if (r->buffer == b && !r->write && p->node[p->value[r->value].node].work == GR__LEAF && !add_edge(e, s))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool find_edges(const gr__plan *p, edges *e)
+{
+    e->writer = gr__alloc(p->n_values + 1, sizeof *e->writer);
+    e->first_edge = gr__alloc(p->n_steps + 2, sizeof *e->first_edge);
+    if (!e->writer || !e->first_edge)
+        return false;
+    for (int v = 0; v < p->n_values; v++)
+        e->writer[v] = -1;
+    for (int s = 0; s < p->n_steps; s++)
+        for (int i = 0; i < p->step[s].n_refs; i++)
+            if (p->step[s].ref[i].write && p->step[s].ref[i].value >= 0)
+                e->writer[p->step[s].ref[i].value] = s;
+    for (int s = 0; s < p->n_steps; s++) {
+        for (int i = 0; i < p->step[s].n_refs; i++) {
+            const gr__ref *r = &p->step[s].ref[i];
+            bool good = true;
+            if (!r->write && e->writer[r->value] >= 0 && e->writer[r->value] != s)
+                good = add_edge(e, e->writer[r->value]);
+            else if (r->write && p->buffer[r->buffer].space == GR__VARIABLE)
+                good = before_overwriting(p, e, s, r->buffer);
+            if (!good)
+                return false;
+        }
+        e->first_edge[s + 1] = e->n_edges;
+    }
+    return true;
+}
+
+/* Longest path from the start; 0 while not known, -1 while being asked. */
+static bool level(gr__plan *p, const edges *e, int s, int *level_of)
+{
+    if (level_of[s] > 0)
+        return true;
+    if (level_of[s] < 0)
+        return false; /* a cycle */
+    level_of[s] = -1;
+    int most = 0;
+    for (int i = e->first_edge[s]; i < e->first_edge[s + 1]; i++) {
+        if (!level(p, e, e->edge[i], level_of))
+            return false;
+        most = level_of[e->edge[i]] > most ? level_of[e->edge[i]] : most;
+    }
+    level_of[s] = most + 1;
+    return true;
+}
+
+/* Does the step make more than it is likely to free? Then it had better wait. */
+static bool grows(const gr__plan *p, const gr__step *s)
+{
+    int64_t made = 0, read = 0;
+    for (int i = 0; i < s->n_refs; i++) {
+        const gr__buffer *b = &p->buffer[s->ref[i].buffer];
+        if (b->space == GR__ARENA)
+            *(s->ref[i].write ? &made : &read) += b->bytes;
+    }
+    return made > read;
+}
+
+static gr_status sort_steps(gr__plan *p, const int *phase)
+{
+    gr__step *sorted = gr__arena_alloc(&p->arena, p->n_steps + 1, sizeof *sorted);
+    p->phase = gr__arena_alloc(&p->arena, p->n_phases + 1, sizeof *p->phase);
+    if (!sorted || !p->phase)
+        return GR_EMEM;
+    int n = 0;
+    for (int ph = 0; ph < p->n_phases; ph++) {
+        p->phase[ph].first = n;
+        for (int s = 0; s < p->n_steps; s++)
+            if (phase[s] == ph) {
+                sorted[n] = p->step[s];
+                sorted[n].phase = ph;
+                if (sorted[n].group >= 0)
+                    p->group[sorted[n].group].step = n;
+                n++;
+            }
+        p->phase[ph].end = n;
+    }
+    p->step = sorted;
+    return GR_OK;
+}
+
+static gr_status find_phases(gr__plan *p, const edges *e)
+{
+    int *phase = gr__alloc(p->n_steps + 1, sizeof *phase), *latest = gr__alloc(p->n_steps + 1, sizeof *latest);
+    bool good = phase && latest;
+    for (int s = 0; good && s < p->n_steps; s++) {
+        if (!level(p, e, s, phase)) {
+            gr__free(phase);
+            gr__free(latest);
+            return gr_fail(GR_ESTATE, (gr_at){0}, "program: groups depend on each other in a circle");
+        }
+        p->n_phases = phase[s] > p->n_phases ? phase[s] : p->n_phases;
+    }
+    for (int s = 0; good && s < p->n_steps; s++) {
+        phase[s]--;
+        latest[s] = p->n_phases - 1;
+    }
+    for (int ph = p->n_phases - 1; good && ph >= 0; ph--) /* later steps are settled before earlier ones */
+        for (int s = 0; s < p->n_steps; s++) {
+            if (phase[s] != ph)
+                continue;
+            if (!p->step[s].fallible && latest[s] > ph && grows(p, &p->step[s]))
+                phase[s] = latest[s];
+            for (int i = e->first_edge[s]; i < e->first_edge[s + 1]; i++)
+                if (latest[e->edge[i]] > phase[s] - 1)
+                    latest[e->edge[i]] = phase[s] - 1;
+        }
+    gr_status status = good ? sort_steps(p, phase) : GR_EMEM;
+    gr__free(phase);
+    gr__free(latest);
+    return status;
+}
+
+/* ---- who does what ------------------------------------------------------------------------------------------------- */
+
+static double cost(const gr__step *s)
+{
+    return s->task_ns * (double)s->tasks;
+}
+
+/* Thread t takes the tasks whose middle lies in the t-th of equal shares of the phase's time; pinned steps count as
+ * thread 0's first. */
+static gr_status share(gr__plan *p, gr__phase_plan *ph)
+{
+    double total = 0, done = 0;
+    for (int s = ph->first; s < ph->end; s++)
+        total += cost(&p->step[s]);
+    ph->serial = p->threads == 1 || (total < serial_ns && !(p->off & GR_PASS_SERIAL));
+    for (int s = ph->first; s < ph->end; s++)
+        done += p->step[s].pinned ? cost(&p->step[s]) : 0;
+    for (int s = ph->first; s < ph->end; s++) {
+        gr__step *st = &p->step[s];
+        st->begin = gr__arena_alloc(&p->arena, p->threads + 1, sizeof *st->begin);
+        if (!st->begin)
+            return GR_EMEM;
+        for (int t = 1; t <= p->threads; t++) {
+            double share_end = total * t / p->threads - done;
+            int64_t n = st->task_ns > 0 ? (int64_t)(share_end / st->task_ns + 0.5) : st->tasks * t / p->threads;
+            n = n < st->begin[t - 1] ? st->begin[t - 1] : n > st->tasks ? st->tasks : n;
+            st->begin[t] = st->pinned || ph->serial || t == p->threads ? st->tasks : n;
+        }
+        done += st->pinned ? 0 : cost(st);
+    }
+    return GR_OK;
+}
+
+static void lives(gr__plan *p)
+{
+    for (int s = 0; s < p->n_steps; s++)
+        for (int i = 0; i < p->step[s].n_refs; i++) {
+            gr__buffer *b = &p->buffer[p->step[s].ref[i].buffer];
+            int ph = p->step[s].phase;
+            b->last = b->first < 0 || ph > b->last ? ph : b->last;
+            b->first = b->first < 0 || ph < b->first ? ph : b->first;
+        }
+    for (int i = 0; i < p->graph->n_out; i++) {
+        gr__buffer *b = &p->buffer[p->value[p->out_value[i]].buffer];
+        b->last = p->n_phases - 1; /* copied out at the end */
+    }
+}
+
+gr_status gr__plan_schedule(gr__plan *p)
+{
+    edges e = {0};
+    gr_status s = find_edges(p, &e) ? find_phases(p, &e) : GR_EMEM;
+    gr__free(e.writer);
+    gr__free(e.first_edge);
+    gr__free(e.edge);
+    double total = 0;
+    for (int i = 0; i < p->n_steps; i++)
+        total += cost(&p->step[i]);
+    if (total < wake_ns && !(p->off & GR_PASS_SERIAL))
+        p->threads = 1;
+    for (int i = 0; s == GR_OK && i < p->n_phases; i++) {
+        s = share(p, &p->phase[i]);
+        p->phase[i].barrier = i > 0 && !(p->phase[i].serial && p->phase[i - 1].serial);
+    }
+    if (s == GR_OK)
+        lives(p);
+    return s;
+}

@@ -1,0 +1,243 @@
+/* compiler/simplify.c: applies the rules of ops/rules.c until nothing changes (at most 8 rounds), and the one that follows
+ * from a trait alone: f(f(x)) = f(x) where f is idempotent. */
+#include "compiler/graph.h"
+#include "ops/rules.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROUNDS = 8, PARTS = 16 };
+
+/* A pattern as a tree in an array, root first. */
+typedef struct {
+    enum { ANY, NUMBER, POW2, INVERSE, OP } kind;
+    int letter;
+    double number;
+    const gr_op *op;
+    int n_in, in[GR_TILE_INPUTS];
+} part;
+typedef struct {
+    int n;
+    part part[PARTS];
+} pattern;
+typedef struct {
+    pattern from, to;
+    bool inexact, usable; /* an op that does not exist (a build without it) leaves the rule out */
+} rule;
+
+/* ---- reading rules ------------------------------------------------------------------------------------------------- */
+
+static int parse(pattern *p, const char **s)
+{
+    while (**s == ' ')
+        ++*s;
+    int me = p->n++;
+    size_t word = strspn(*s, "abcdefghijklmnopqrstuvwxyz_0123456789");
+    char name[48] = "";
+    if (me >= PARTS || word >= sizeof name)
+        return -1;
+    memcpy(name, *s, word);
+    if (strncmp(*s, "1/pow2", 6) == 0) {
+        p->part[me].kind = INVERSE;
+        *s += 6;
+    } else if (**s == '-' || (name[0] >= '0' && name[0] <= '9')) {
+        char *end;
+        p->part[me].kind = NUMBER;
+        p->part[me].number = strtod(*s, &end);
+        *s = end;
+    } else if ((*s)[word] != '(') {
+        p->part[me].kind = strcmp(name, "pow2") == 0 ? POW2 : ANY;
+        p->part[me].letter = name[0] - 'a';
+        *s += word;
+    } else {
+        p->part[me].kind = OP;
+        p->part[me].op = gr_op_named(name);
+        if (!p->part[me].op)
+            return -1;
+        for (*s += word; **s == '(' || **s == ',';) {
+            ++*s;
+            int k = p->part[me].n_in < GR_TILE_INPUTS ? parse(p, s) : -1;
+            if (k < 0)
+                return -1;
+            p->part[me].in[p->part[me].n_in++] = k;
+        }
+        ++*s; /* the closing parenthesis */
+    }
+    return me;
+}
+
+static rule *read_rules(int *n)
+{
+    int count = 0;
+    while (gr__rules[count].pattern)
+        count++;
+    rule *r = gr__alloc(count + 1, sizeof *r);
+    for (int i = 0; r && i < count; i++) {
+        const char *from = gr__rules[i].pattern, *to = gr__rules[i].replacement;
+        r[i].inexact = gr__rules[i].inexact;
+        r[i].usable = parse(&r[i].from, &from) == 0 && parse(&r[i].to, &to) == 0;
+    }
+    *n = count;
+    return r;
+}
+
+/* ---- matching ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    gr_tensor *letter[26];
+    gr_tensor *pow2;
+} match;
+
+/* Do all elements of a constant have one value? */
+static bool constant_value(const gr_tensor *x, double *value)
+{
+    const gr__node *n = x->node;
+    int64_t count = n->op == &gr_op_constant ? gr_shape_size(x->shape) : 0;
+    for (int64_t i = 0; i < count; i++) {
+        double v = 0;
+        switch (x->dtype) {
+        case GR_F32:
+            v = ((const float *)n->data)[i];
+            break;
+        case GR_F64:
+            v = ((const double *)n->data)[i];
+            break;
+        case GR_I32:
+            v = ((const int32_t *)n->data)[i];
+            break;
+        case GR_I64:
+            v = (double)((const int64_t *)n->data)[i];
+            break;
+        default:
+            v = ((const uint8_t *)n->data)[i];
+        }
+        if (i && v != *value)
+            return false;
+        *value = v;
+    }
+    return count > 0;
+}
+
+static bool fits(const pattern *p, int at, gr_tensor *x, match *m);
+
+static bool inputs_fit(const pattern *p, int at, const gr_op *op, gr_tensor *const *in, match *m)
+{
+    const part *q = &p->part[at];
+    match before = *m;
+    bool good = true;
+    for (int i = 0; good && i < q->n_in; i++)
+        good = fits(p, q->in[i], in[i], m);
+    if (good || q->n_in != 2 || !(op->traits & GR_COMMUTATIVE))
+        return good;
+    *m = before;
+    return fits(p, q->in[0], in[1], m) && fits(p, q->in[1], in[0], m);
+}
+
+static bool fits(const pattern *p, int at, gr_tensor *x, match *m)
+{
+    const part *q = &p->part[at];
+    double value;
+    int exponent;
+    switch (q->kind) {
+    case ANY:
+        if (!m->letter[q->letter])
+            m->letter[q->letter] = x;
+        return m->letter[q->letter] == x;
+    case NUMBER:
+        return constant_value(x, &value) && value == q->number;
+    case POW2:
+        m->pow2 = x;
+        return gr_dtype_is_float(x->dtype) && constant_value(x, &value) && fabs(frexp(value, &exponent)) == 0.5 &&
+               exponent > -100 && exponent < 100;
+    case OP:
+        return x->node->op == q->op && !q->op->attr_size && x->node->n_in == q->n_in &&
+               inputs_fit(p, at, q->op, x->node->in, m);
+    default:
+        return false;
+    }
+}
+
+static gr_tensor *inverse(gr_tape *t, const gr__node *n, const gr_tensor *c)
+{
+    double value = 1;
+    union {
+        float f32;
+        double f64;
+    } bits;
+    constant_value(c, &value);
+    if (c->dtype == GR_F32)
+        bits.f32 = (float)(1 / value);
+    else
+        bits.f64 = 1 / value;
+    return gr_shape_size(c->shape) == 1 ? gr__constant_bytes(n->at, t, c->dtype, c->shape, &bits) : GR_BAD;
+}
+
+static gr_tensor *build(const pattern *p, int at, gr_tape *t, const gr__node *n, const match *m)
+{
+    const part *q = &p->part[at];
+    gr_tensor *in[GR_TILE_INPUTS];
+    if (q->kind == ANY)
+        return m->letter[q->letter];
+    if (q->kind == INVERSE)
+        return inverse(t, n, m->pow2);
+    if (q->kind != OP)
+        return GR_BAD;
+    for (int i = 0; i < q->n_in; i++)
+        if (gr__is_bad(in[i] = build(p, q->in[i], t, n, m)))
+            return GR_BAD;
+    return gr__node_instead(t, n, q->op, NULL, q->n_in, in);
+}
+
+/* ---- the pass ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    rule *rules;
+    int n_rules;
+    bool inexact;
+    int64_t changes;
+} state;
+
+static bool takes_place(const gr_tensor *x, const gr__node *n)
+{
+    return !gr__is_bad(x) && x->dtype == n->out[0].dtype && gr_shape_equal(x->shape, n->out[0].shape);
+}
+
+static gr__rewritten rewrite(void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_tensor **result)
+{
+    state *s = user;
+    if (n->n_out != 1 || n->n_in < 1 || n->n_in > GR_TILE_INPUTS || n->clone)
+        return GR__COPY;
+    if ((n->op->traits & GR_IDEMPOTENT) && n->n_in == 1 && in[0]->node->op == n->op &&
+        (!n->op->attr_size || memcmp(in[0]->node->attr, n->attr, n->op->attr_size) == 0) && takes_place(in[0], n)) {
+        result[0] = in[0];
+        s->changes++;
+        return GR__REPLACED;
+    }
+    for (int i = 0; i < s->n_rules; i++) {
+        const rule *r = &s->rules[i];
+        match m = {0};
+        if (!r->usable || (r->inexact && !s->inexact) || r->from.part[0].op != n->op || n->op->attr_size ||
+            r->from.part[0].n_in != n->n_in || !inputs_fit(&r->from, 0, n->op, in, &m))
+            continue;
+        gr_tensor *x = build(&r->to, 0, t, n, &m);
+        if (takes_place(x, n)) {
+            result[0] = x;
+            s->changes++;
+            return GR__REPLACED;
+        }
+    }
+    return GR__COPY;
+}
+
+gr_status gr__pass_simplify(gr__graph *g, bool inexact)
+{
+    state s = {.inexact = inexact};
+    s.rules = read_rules(&s.n_rules);
+    gr_status status = s.rules ? GR_OK : GR_EMEM;
+    for (int round = 0; status == GR_OK && round < ROUNDS && (round == 0 || s.changes); round++) {
+        s.changes = 0;
+        status = gr__graph_rebuild(g, rewrite, &s);
+    }
+    gr__free(s.rules);
+    return status;
+}

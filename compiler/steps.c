@@ -1,0 +1,151 @@
+/* compiler/steps.c: one step per group and one per commit that needs a copy. */
+#include "compiler/plan.h"
+#include "core/size.h"
+#include <string.h>
+
+enum { RANGE = 4096, COPY_BYTES = 65536 }; /* elements of a ranged eval per task; bytes of a copy per task */
+
+static void add_ref(gr__plan *p, gr__step *s, int value, int buffer, bool write)
+{
+    for (int i = 0; i < s->n_refs; i++)
+        if (s->ref[i].value == value && s->ref[i].buffer == buffer && s->ref[i].write == write)
+            return;
+    s->ref[s->n_refs++] = (gr__ref){value, buffer, write};
+    if (value >= 0)
+        s->bytes += (double)(p->value[value].count * gr_dtype_size(p->value[value].dtype));
+}
+
+/* ---- eval on whole buffers ----------------------------------------------------------------------------------------- */
+
+static gr_status run_opaque(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end)
+{
+    const gr__opaque *o = s->arg;
+    gr_call c = {.op = o->node->op, .attr = o->node->attr, .n_in = o->node->n_in, .n_out = o->node->n_out, .in = o->in,
+        .out = o->out, .scratch = o->scratch ? run->scratch[thread] : NULL, .seed = run->seed, .step = run->step,
+        .at = o->node->at};
+    c.begin = o->ranged ? begin * RANGE : 0;
+    c.end = o->ranged && end * RANGE < o->count ? end * RANGE : o->count;
+    return gr__call_eval(o->node, &c);
+}
+
+static gr_buffer typed(const gr__plan *p, const gr_tensor *x)
+{
+    const gr__value *v = &p->value[gr__value_of(p, x)];
+    return (gr_buffer){v->dtype, v->shape, NULL};
+}
+
+static gr_status opaque_step(gr__plan *p, gr__step *s, int id)
+{
+    const gr__pnode *n = &p->node[id];
+    gr__opaque *o = gr__arena_alloc(&p->arena, 1, sizeof *o);
+    s->ref = gr__arena_alloc(&p->arena, n->node->n_in + n->node->n_out, sizeof *s->ref);
+    if (!o || !s->ref)
+        return GR_EMEM;
+    *o = (gr__opaque){.node = n->node, .count = p->value[n->value].count};
+    o->in = gr__arena_alloc(&p->arena, n->node->n_in, sizeof *o->in);
+    o->out = gr__arena_alloc(&p->arena, n->node->n_out, sizeof *o->out);
+    o->in_buffer = gr__arena_alloc(&p->arena, n->node->n_in, sizeof *o->in_buffer);
+    o->out_buffer = gr__arena_alloc(&p->arena, n->node->n_out, sizeof *o->out_buffer);
+    if (!o->in || !o->out || !o->in_buffer || !o->out_buffer)
+        return GR_EMEM;
+    for (int i = 0; i < n->node->n_in; i++) {
+        int root = gr__root(p, n->node->in[i]);
+        o->in[i] = typed(p, n->node->in[i]);
+        o->in_buffer[i] = p->value[root].buffer;
+        add_ref(p, s, root, p->value[root].buffer, false);
+    }
+    for (int i = 0; i < n->node->n_out; i++) {
+        o->out[i] = typed(p, &n->node->out[i]);
+        o->out_buffer[i] = p->value[n->value + i].buffer;
+        add_ref(p, s, n->value + i, o->out_buffer[i], true);
+    }
+    gr_call c = {.op = n->node->op, .attr = n->node->attr, .n_in = n->node->n_in, .n_out = n->node->n_out, .in = o->in,
+        .out = o->out, .end = o->count, .at = n->node->at};
+    o->scratch = n->node->op->scratch ? n->node->op->scratch(&c) : 0;
+    p->scratch = o->scratch > p->scratch ? o->scratch : p->scratch;
+    o->ranged = n->node->op->traits & GR_RANGED;
+    s->fn = run_opaque;
+    s->arg = o;
+    s->tasks = o->ranged ? (o->count + RANGE - 1) / RANGE : 1;
+    s->tasks = s->tasks ? s->tasks : 1;
+    s->fallible = !o->ranged;
+    s->pinned = !(n->node->op->traits & (GR_RANGED | GR_PARALLEL));
+    s->flops = n->node->op->flops && n->low ? n->node->op->flops(n->low) : (double)o->count;
+    s->task_ns = (50 + s->flops * 0.5 + s->bytes * 0.05) / (double)s->tasks;
+    snprintf(s->name, sizeof s->name, "%s", n->node->op->name);
+    return GR_OK;
+}
+
+/* ---- commits ------------------------------------------------------------------------------------------------------- */
+
+static gr_status run_copy(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end)
+{
+    const gr__copy *c = s->arg;
+    (void)thread;
+    int64_t from = begin * COPY_BYTES, to = end * COPY_BYTES < c->bytes ? end * COPY_BYTES : c->bytes;
+    if (to > from)
+        memcpy((char *)run->data[c->to] + from, (const char *)run->data[c->from] + from, (size_t)(to - from));
+    return GR_OK;
+}
+
+static gr_status copy_step(gr__plan *p, gr__step *s, int value, int from, int to, const char *name)
+{
+    gr__copy *c = gr__arena_alloc(&p->arena, 1, sizeof *c);
+    s->ref = gr__arena_alloc(&p->arena, 2, sizeof *s->ref);
+    if (!c || !s->ref)
+        return GR_EMEM;
+    *c = (gr__copy){from, to, p->buffer[to].bytes};
+    s->group = -1;
+    s->fn = run_copy;
+    s->arg = c;
+    s->tasks = (c->bytes + COPY_BYTES - 1) / COPY_BYTES;
+    s->tasks = s->tasks ? s->tasks : 1;
+    s->bytes = 2 * (double)c->bytes;
+    s->task_ns = 20 + s->bytes / (double)s->tasks * 0.05;
+    snprintf(s->name, sizeof s->name, "%s", name);
+    add_ref(p, s, value, from, false);
+    return GR_OK;
+}
+
+/* A commit of the old value of a variable goes by way of the arena: that variable may be committed as well. */
+static gr_status commit_steps(gr__plan *p, int i)
+{
+    int root = gr__root(p, p->graph->commit[i]), from = p->value[root].buffer, to = p->commit_buffer[i];
+    if (p->buffer[from].space == GR__VARIABLE && p->node[p->value[root].node].work == GR__LEAF) {
+        if (from == to)
+            return GR_OK; /* assigned its own value */
+        int staged = p->n_buffers++;
+        p->buffer[staged] = (gr__buffer){.space = GR__ARENA, .bytes = p->buffer[from].bytes, .value = root, .first = -1};
+        gr__step *s = &p->step[p->n_steps++];
+        GR_TRY(copy_step(p, s, root, from, staged, "stage"));
+        gr__value *v = &p->value[p->n_values]; /* room was left for it */
+        *v = p->value[root];
+        v->root = p->n_values;
+        v->buffer = staged;
+        v->node = p->value[root].node;
+        s->ref[s->n_refs++] = (gr__ref){p->n_values, staged, true};
+        root = p->n_values++;
+        from = staged;
+    }
+    gr__step *s = &p->step[p->n_steps++];
+    GR_TRY(copy_step(p, s, root, from, to, "commit"));
+    s->ref[s->n_refs++] = (gr__ref){-1, to, true};
+    return GR_OK;
+}
+
+gr_status gr__plan_steps(gr__plan *p)
+{
+    p->step = gr__arena_alloc(&p->arena, p->n_groups + 2 * p->graph->n_commit + 1, sizeof *p->step);
+    if (!p->step)
+        return GR_EMEM;
+    for (int i = 0; i < p->n_groups; i++) {
+        gr__step *s = &p->step[p->n_steps++];
+        s->group = i;
+        GR_TRY(opaque_step(p, s, p->group[i].node[0]));
+        p->flops += s->flops;
+    }
+    for (int i = 0; i < p->graph->n_commit; i++)
+        if (!p->commit_done[i])
+            GR_TRY(commit_steps(p, i));
+    return GR_OK;
+}

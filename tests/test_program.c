@@ -1,0 +1,196 @@
+/* Programs against node-by-node evaluation, with a few ops of the test's own. */
+#include "compiler/program.h"
+#include "core/mem.h"
+#include "core/node.h"
+#include "tests/harness.h"
+#include <string.h>
+
+/* ---- ops ----------------------------------------------------------------------------------------------------------- */
+
+#define PAIR(NAME, EXPR)                                                               \
+    static gr_status NAME##_eval(const gr_call *c)                                     \
+    {                                                                                  \
+        const float *a = c->in[0].data, *b = c->in[1].data;                            \
+        float *y = c->out[0].data;                                                     \
+        for (int64_t i = 0; i < gr_shape_size(c->out[0].shape); i++)                   \
+            y[i] = EXPR;                                                               \
+        return GR_OK;                                                                  \
+    }                                                                                  \
+    static const gr_op NAME##_op = {.abi = GR_ABI, .name = "test_" #NAME, .n_in = 2, .infer = gr_infer_same, \
+        .eval_f32 = NAME##_eval, .traits = GR_ELEMENTWISE};                            \
+    static gr_tensor *NAME(gr_tensor *a, gr_tensor *b)                                 \
+    {                                                                                  \
+        return gr_apply_op(&NAME##_op, NULL, 2, (gr_tensor *[]){a, b});                \
+    }
+PAIR(plus, a[i] + b[i])
+PAIR(times, a[i] * b[i])
+
+static gr_status refuse_eval(const gr_call *c)
+{
+    const float *x = c->in[0].data;
+    if (x[0] < 0)
+        return gr_call_fail(c, GR_ERANGE, "a", "expected a positive start, found %g", (double)x[0]);
+    memcpy(c->out[0].data, x, (size_t)gr_shape_size(c->in[0].shape) * 4);
+    return GR_OK;
+}
+static const gr_op refuse_op = {.abi = GR_ABI, .name = "test_refuse", .n_in = 1, .infer = gr_infer_same,
+    .eval_f32 = refuse_eval, .traits = GR_CHECKED_DATA};
+
+static gr_array *numbers(int64_t rows, int64_t cols, float from)
+{
+    gr_array *a = gr_array_new(GR_F32, GR_SHAPE(rows, cols));
+    for (int64_t i = 0; i < rows * cols; i++)
+        ((float *)gr_array_data(a))[i] = from + (float)i;
+    return a;
+}
+
+static bool run_one(gr_program *p, gr_array *x, gr_array *y)
+{
+    return gr_program_run(p, (gr_array *[]){x}, (gr_array *[]){y}) == GR_OK;
+}
+
+/* ---- tests --------------------------------------------------------------------------------------------------------- */
+
+static void a_program_serves_every_batch_size(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 3), "x");
+    gr_tensor *y = plus(times(x, x), x);
+    gr_program *p = gr_program_new(t, .inputs = {x}, .outputs = {y}, .verify = true);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+    gr_tape_free(t);
+    for (int64_t b = 0; b < 9; b++) {
+        gr_array *a = numbers(b, 3, 1), *out = numbers(b, 3, 0);
+        CU_ASSERT_TRUE(run_one(p, a, out));
+        for (int64_t i = 0; i < b * 3; i++)
+            CU_ASSERT_EQUAL(gr_array_at(out, i), (i + 1) * (i + 1) + i + 1);
+        gr_array_free(a), gr_array_free(out);
+    }
+    gr_program_free(p);
+}
+
+static void a_second_run_of_a_batch_size_allocates_nothing(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_variable *v = gr_variable_new("v", GR_F32, GR_SHAPE(4, 3), true);
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 3), "x"), *w = gr_read(t, v);
+    gr_assign(w, plus(w, w));
+    gr_program *p = gr_program_new(t, .inputs = {x}, .outputs = {times(x, x)}, .verify = true);
+    gr_array *a = numbers(4, 3, 1), *small = numbers(2, 3, 1), *y = numbers(4, 3, 0), *y2 = numbers(2, 3, 0);
+    CU_ASSERT_TRUE(run_one(p, a, y) && run_one(p, small, y2));
+    int64_t before = gr_allocation_count();
+    CU_ASSERT_TRUE(run_one(p, a, y) && run_one(p, small, y2) && run_one(p, a, y));
+    CU_ASSERT_EQUAL(gr_allocation_count(), before);
+    gr_array_free(a), gr_array_free(small), gr_array_free(y), gr_array_free(y2);
+    gr_program_free(p), gr_tape_free(t), gr_variable_free(v);
+}
+
+static void inputs_that_disagree_on_the_batch_size_are_refused(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 3), "x"), *z = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 3), "z");
+    gr_program *p = gr_program_new(t, .inputs = {x, z}, .outputs = {plus(x, z)});
+    gr_array *a = numbers(4, 3, 1), *b = numbers(5, 3, 1), *y = numbers(4, 3, 0);
+    CU_ASSERT_EQUAL(gr_program_run(p, (gr_array *[]){a, b}, (gr_array *[]){y}), GR_ESHAPE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(gr_error_message(), "input z: expected float32 [B, 3] with B = 4"));
+    gr_error_clear();
+    CU_ASSERT_EQUAL(gr_program_run(p, (gr_array *[]){a, a}, (gr_array *[]){b}), GR_ESHAPE);
+    gr_error_clear();
+    CU_ASSERT_EQUAL(gr_program_run(p, (gr_array *[]){a, NULL}, (gr_array *[]){y}), GR_EARG);
+    gr_error_clear();
+    gr_array_free(a), gr_array_free(b), gr_array_free(y);
+    gr_program_free(p), gr_tape_free(t);
+}
+
+static void a_needed_input_that_is_not_listed_is_an_error(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(2), "x"), *z = gr_input(t, GR_F32, GR_SHAPE(2), "z");
+    CU_ASSERT_PTR_NULL(gr_program_new(t, .inputs = {x}, .outputs = {plus(x, z)}));
+    CU_ASSERT_PTR_NOT_NULL(strstr(gr_error_message(), "input z is needed"));
+    gr_error_clear();
+    CU_ASSERT_PTR_NULL(gr_program_new(t, .inputs = {plus(x, z)}, .outputs = {x}));
+    gr_error_clear();
+    gr_tape_free(t);
+}
+
+/* a <- b, b <- a: every read sees the value at the step's start */
+static void assignments_are_committed_together(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_variable *a = gr_variable_new("a", GR_F32, GR_RANK0, true), *b = gr_variable_new("b", GR_F32, GR_RANK0, true);
+    gr_variable_set_scalar(a, 1), gr_variable_set_scalar(b, 2);
+    gr_tensor *ra = gr_read(t, a), *rb = gr_read(t, b);
+    gr_assign(ra, rb), gr_assign(rb, ra);
+    gr_program *p = gr_program_new(t, .inputs = {NULL}, .outputs = {ra, plus(ra, rb)}, .verify = true);
+    gr_array *y0 = gr_array_new(GR_F32, GR_RANK0), *y1 = gr_array_new(GR_F32, GR_RANK0);
+    for (int i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(gr_program_run(p, NULL, (gr_array *[]){y0, y1}), GR_OK);
+        CU_ASSERT_EQUAL(gr_array_at(y0, 0), i % 2 ? 2 : 1);
+        CU_ASSERT_EQUAL(gr_array_at(y1, 0), 3);
+        CU_ASSERT_EQUAL(gr_variable_get_scalar(a), i % 2 ? 1 : 2);
+        CU_ASSERT_EQUAL(gr_variable_get_scalar(b), i % 2 ? 2 : 1);
+    }
+    gr_array_free(y0), gr_array_free(y1), gr_program_free(p), gr_tape_free(t), gr_variable_free(a), gr_variable_free(b);
+}
+
+static void the_last_of_several_assignments_stays(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_variable *a = gr_variable_new("a", GR_F32, GR_RANK0, true);
+    gr_variable_set_scalar(a, 3);
+    gr_assign(gr_read(t, a), times(gr_read(t, a), gr_read(t, a)));
+    gr_assign(gr_read(t, a), plus(gr_read(t, a), gr_read(t, a)));
+    gr_program *p = gr_program_new(t, .inputs = {NULL}, .verify = true);
+    CU_ASSERT_EQUAL(gr_program_run(p, NULL, NULL), GR_OK);
+    CU_ASSERT_EQUAL(gr_variable_get_scalar(a), 18);
+    gr_program_free(p), gr_tape_free(t), gr_variable_free(a);
+}
+
+static void a_refused_datum_drops_every_commit_and_names_the_place(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_variable *v = gr_variable_new("v", GR_F32, GR_SHAPE(2), true);
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(2), "x");
+    gr_assign(gr_read(t, v), plus(gr_read(t, v), x));
+    gr_tensor *y = gr_apply_op(&refuse_op, NULL, 1, &x);
+    gr_program *p = gr_program_new(t, .inputs = {x}, .outputs = {y}, .verify = true);
+    gr_array *a = gr_array_from(GR_F32, GR_SHAPE(2), (float[]){-1, 1}), *out = gr_array_new(GR_F32, GR_SHAPE(2));
+    CU_ASSERT_EQUAL(gr_program_run(p, (gr_array *[]){a}, (gr_array *[]){out}), GR_ERANGE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(gr_error_message(), "test_program.c"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(gr_error_message(), "expected a positive start, found -1"));
+    gr_error_clear();
+    gr_array *now = gr_variable_get(v);
+    CU_ASSERT_EQUAL(gr_array_at(now, 1), 0);
+    ((float *)gr_array_data(a))[0] = 1;
+    CU_ASSERT_TRUE(run_one(p, a, out));
+    gr_array_free(now);
+    now = gr_variable_get(v);
+    CU_ASSERT_EQUAL(gr_array_at(now, 1), 1);
+    gr_array_free(now), gr_array_free(a), gr_array_free(out);
+    gr_program_free(p), gr_tape_free(t), gr_variable_free(v);
+}
+
+static void assign_if_keeps_the_value_where_the_condition_is_false(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_variable *v = gr_variable_new("v", GR_F32, GR_RANK0, true);
+    gr_tensor *pred = gr_input(t, GR_BOOL, GR_RANK0, "pred"), *x = gr_input(t, GR_F32, GR_RANK0, "x");
+    gr_tensor *y = gr_assign_if(pred, gr_read(t, v), x);
+    gr_program *p = gr_program_new(t, .inputs = {pred, x}, .outputs = {y}, .verify = true);
+    for (int yes = 0; yes < 2; yes++) {
+        gr_array *c = gr_array_from(GR_BOOL, GR_RANK0, &(uint8_t){(uint8_t)yes});
+        gr_array *a = gr_array_from(GR_F32, GR_RANK0, &(float){7}), *out = gr_array_new(GR_F32, GR_RANK0);
+        CU_ASSERT_EQUAL(gr_program_run(p, (gr_array *[]){c, a}, (gr_array *[]){out}), GR_OK);
+        CU_ASSERT_EQUAL(gr_array_at(out, 0), yes ? 7 : 0);
+        CU_ASSERT_EQUAL(gr_variable_get_scalar(v), yes ? 7 : 0);
+        gr_array_free(c), gr_array_free(a), gr_array_free(out);
+    }
+    gr_program_free(p), gr_tape_free(t), gr_variable_free(v);
+}
+
+GR_SUITE("compiler/compile.c", GR_TEST(a_program_serves_every_batch_size),
+    GR_TEST(a_second_run_of_a_batch_size_allocates_nothing), GR_TEST(inputs_that_disagree_on_the_batch_size_are_refused),
+    GR_TEST(a_needed_input_that_is_not_listed_is_an_error), GR_TEST(assignments_are_committed_together),
+    GR_TEST(the_last_of_several_assignments_stays), GR_TEST(a_refused_datum_drops_every_commit_and_names_the_place),
+    GR_TEST(assign_if_keeps_the_value_where_the_condition_is_false))
