@@ -305,11 +305,6 @@ gr_tensor *gr_clip_at(gr_at at, gr_tensor *x, double lo, double hi)
         return gr_op_fail(at, GR_EARG, "clip", "lo", 1, &x, "expected lo <= hi, found %g and %g", lo, hi);
     return gr_apply_op_at(at, &gr_op_clip, &(gr__parameters){{lo, hi}}, 1, &x);
 }
-gr_tensor *(gr_clip)(gr_tensor *x, double lo, double hi)
-{
-    return gr_clip_at((gr_at){0}, x, lo, hi);
-}
-
 gr_tensor *gr_elu_at(gr_at at, const gr_elu_args *args)
 {
     double alpha = args->alpha != 0 ? args->alpha : 1;
