@@ -123,6 +123,10 @@ gr__scope *gr__scope_copy(gr_tape *t, const gr__scope *s);
 /* `use` of the next random node recorded in t's current scope: hash of scope path and ordinal. */
 uint64_t gr__random_use(gr_tape *t);
 
+/* Registers Grape's own ops, each by gr__op_own; defined in ops/ops.c. */
+void gr__ops_init(void);
+gr_status gr__op_own(const gr_op *op);
+
 /* Makes a node from the parts of another one (its tape and inputs apart). */
 gr_tensor *gr__node_build(gr_tape *t, const gr__node *like, int n_in, gr_tensor *const *in);
 /* The tensor of region tape t that stands for x of an enclosing tape; GR_BAD if x is of no enclosing tape. */

@@ -3,10 +3,12 @@
 #include <pthread.h>
 #include <string.h>
 
-/* Registered for ever and few (about a hundred): a list under a lock, read through the same lock. */
+/* Registered for ever and few (about a hundred): a list under a lock, read through the same lock. Not on the heap, since
+ * Grape's own are registered before main, and the caller may set an allocator after that. */
+enum { MAX_OPS = 1024 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static const gr_op **ops;
-static int n_ops, cap_ops;
+static const gr_op *ops[MAX_OPS];
+static int n_ops;
 
 static const gr_op *find(const char *name)
 {
@@ -23,18 +25,22 @@ static gr_status add(const gr_op *op)
         return GR_OK;
     if (old)
         return gr_fail(GR_ENAME, (gr_at){0}, "op_register: another op is called '%s'", op->name);
-    if (n_ops == cap_ops) {
-        const gr_op **more = gr__resize(ops, cap_ops ? cap_ops * 2 : 128, sizeof *ops);
-        if (!more)
-            return GR_EMEM;
-        ops = more;
-        cap_ops = cap_ops ? cap_ops * 2 : 128;
-    }
+    GR_CHECK(n_ops < MAX_OPS, GR_EARG, "op_register: %s: expected at most %d ops", op->name, (int)MAX_OPS);
     ops[n_ops++] = op;
     return GR_OK;
 }
 
+/* Grape's own come first. The room that has them lies below this one and is not included; but the reference makes a
+ * static library bring its ops along, which a constructor over there would not. */
+static pthread_once_t own_first = PTHREAD_ONCE_INIT;
+
 gr_status gr_op_register(const gr_op *op)
+{
+    pthread_once(&own_first, gr__ops_init);
+    return gr__op_own(op);
+}
+
+gr_status gr__op_own(const gr_op *op)
 {
     GR_CHECK(op && op->name && op->name[0], GR_EARG, "op_register: argument op: expected a name");
     GR_CHECK(op->abi == GR_ABI, GR_EARG, "op_register: %s: expected .abi = GR_ABI (%d), found %d", op->name, GR_ABI,
@@ -52,6 +58,7 @@ gr_status gr_op_register(const gr_op *op)
 
 const gr_op *gr_op_named(const char *name)
 {
+    pthread_once(&own_first, gr__ops_init);
     pthread_mutex_lock(&lock);
     const gr_op *op = name ? find(name) : NULL;
     pthread_mutex_unlock(&lock);
@@ -60,6 +67,7 @@ const gr_op *gr_op_named(const char *name)
 
 const gr_op *gr_op_at(int index)
 {
+    pthread_once(&own_first, gr__ops_init);
     pthread_mutex_lock(&lock);
     const gr_op *op = index >= 0 && index < n_ops ? ops[index] : NULL;
     pthread_mutex_unlock(&lock);

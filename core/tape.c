@@ -470,6 +470,14 @@ static gr_status infer(gr__node *n)
     inferring.tape = n->tape;
     gr_status s = n->op->infer(&f);
     for (int i = 0; s == GR_OK && i < n->n_out; i++) {
+        gr_shape probe;
+        int64_t bytes;
+        if (!gr_shape_bind(out_shape[i], 1, &probe) || !gr__mul(gr_shape_size(probe), gr_dtype_size(out_dtype[i]), &bytes) ||
+            bytes < 0) {
+            char text[200];
+            return gr_infer_fail(&f, GR_ERANGE, "result", "expected a size that memory could hold, found %s",
+                gr_type_text(out_dtype[i], out_shape[i], text, sizeof text));
+        }
         n->out[i].dtype = out_dtype[i];
         n->out[i].shape = out_shape[i];
     }

@@ -4,11 +4,8 @@
 #include "ops/elementwise_impl.h"
 #include "core/node.h"
 #include <stddef.h>
-#if __has_include("ops/reduce.h") && __has_include("ops/shape_ops.h")
 #include "ops/reduce.h"
 #include "ops/shape_ops.h"
-#define HAVE_REDUCE 1
-#endif
 
 /* ---- dtypes and shapes ------------------------------------------------------------------------------------------ */
 
@@ -95,13 +92,8 @@ gr_tensor *gr__unbroadcast(gr_tensor *g, gr_tensor *like)
     for (int64_t i = 0; i < g->shape.rank; i++)
         if (i < extra || (like->shape.dim[i - extra] == 1 && g->shape.dim[i] != 1))
             axes.dim[axes.rank++] = i;
-#ifndef HAVE_REDUCE
-    (void)at, (void)axes;
-    return GR_BAD;
-#else
     gr_tensor *sum = gr_sum_at(at, &(gr_reduce_args){.x = g, .axes = axes, .keepdims = extra == 0});
     return extra == 0 ? sum : gr_reshape_like_at(at, sum, like);
-#endif
 }
 
 /* The rows' ops stand where the user's op stood. */

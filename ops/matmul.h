@@ -6,10 +6,9 @@
 
 GR_BEGIN
 
-/* a b by NumPy's rules: products of the last two axes, the axes before them broadcast; a vector a is a row, a vector b a
- * column, and their axis is gone from the result.
- *   a, b     both float32 or both float64, rank 1 or more; [.., m, k] and [.., k, n] -> [.., m, n]
- *   errors   GR_EDTYPE, GR_ESHAPE */
+/* a b by NumPy's rules: products of the last two axes, the axes before them broadcast; a vector a is a row, a vector b
+ * a column, and their axis is gone from the result. a, b     both float32 or both float64, rank 1 or more; [.., m, k]
+ * and [.., k, n] -> [.., m, n] errors   GR_EDTYPE, GR_ESHAPE */
 GR_API gr_tensor *gr_matmul_at(gr_at at, gr_tensor *a, gr_tensor *b);
 GR_API gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b);
 #define gr_matmul(...) gr_matmul_at(GR_HERE, __VA_ARGS__)

@@ -22,15 +22,16 @@ typedef struct {
     bool keepdims;
 } gr_reduce_args;
 
-#define GR_DECLARE_REDUCTION(name)                                            \
-    GR_API gr_tensor *gr_##name##_at(gr_at at, const gr_reduce_args *args);   \
+#define GR_DECLARE_REDUCTION(name)                                                                                     \
+    GR_API gr_tensor *gr_##name##_at(gr_at at, const gr_reduce_args *args);                                            \
     GR_API gr_tensor *gr_##name(gr_tensor *x)
 
-/* Of floats in their own type; of integers and bool in int64, wrapping around. An empty sum is 0, an empty product 1. */
+/* Of floats in their own type; of integers and bool in int64, wrapping around. An empty sum is 0, an empty product 1.
+ */
 GR_DECLARE_REDUCTION(sum);
 GR_DECLARE_REDUCTION(prod); /* its second derivative leaves out what a zero among the factors hides */
-/* Any dtype, which the result keeps; NaN if there is one. The gradient is split evenly among equal extremes. Of nothing:
- * the identity, -inf and inf (or the integer type's ends). */
+/* Any dtype, which the result keeps; NaN if there is one. The gradient is split evenly among equal extremes. Of
+ * nothing: the identity, -inf and inf (or the integer type's ends). */
 GR_DECLARE_REDUCTION(max);
 GR_DECLARE_REDUCTION(min);
 /* bool -> bool */
@@ -43,10 +44,10 @@ GR_DECLARE_REDUCTION(argmin);
  * which is not a number until the program runs. keepdims does not matter. */
 GR_DECLARE_REDUCTION(count);
 
-GR_DECLARE_REDUCTION(mean); /* sum / count; of nothing NaN */
-GR_DECLARE_REDUCTION(var);  /* mean of the squared distance from the mean, in two passes; biased, as in NumPy */
-GR_DECLARE_REDUCTION(std);  /* its root; infinite gradient where the variance is 0 */
-GR_DECLARE_REDUCTION(norm); /* root of the sum of squares; gradient 0 where it is 0 */
+GR_DECLARE_REDUCTION(mean);      /* sum / count; of nothing NaN */
+GR_DECLARE_REDUCTION(var);       /* mean of the squared distance from the mean, in two passes; biased, as in NumPy */
+GR_DECLARE_REDUCTION(std);       /* its root; infinite gradient where the variance is 0 */
+GR_DECLARE_REDUCTION(norm);      /* root of the sum of squares; gradient 0 where it is 0 */
 GR_DECLARE_REDUCTION(logsumexp); /* log of the sum of e^x without overflow; -inf if all are -inf */
 
 #define gr_sum(...)       gr_sum_at(GR_HERE, &(gr_reduce_args){.x = __VA_ARGS__})

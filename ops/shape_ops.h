@@ -3,7 +3,8 @@
  * All dtypes. The batch size B may be a factor of any dimension; what would need its value (a slice of a batch axis, a
  * reshape that divides by B) is an error that says what to do instead.
  *   errors   GR_ESHAPE for sizes that do not fit and axes outside, GR_EARG for impossible options
- * Each has three spellings, as everywhere: macro, gr_x_at(at, ...), bare symbol. Read next: shape_ops.c, slice_ops.c. */
+ * Each has three spellings, as everywhere: macro, gr_x_at(at, ...), bare symbol. Read next: shape_ops.c, slice_ops.c.
+ */
 #ifndef GRAPE_OPS_SHAPE_OPS_H
 #define GRAPE_OPS_SHAPE_OPS_H
 
@@ -11,7 +12,7 @@
 
 GR_BEGIN
 
-/* ---- another shape, same row-major order ---------------------------------------------------------------------------- */
+/* ---- another shape, same row-major order ------------------------------------------------------------------------- */
 
 /* One size may be -1: what is left. Sizes may hold B: GR_SHAPE(GR_BATCH, -1), gr_dim_batch(2). */
 GR_API gr_tensor *gr_reshape_at(gr_at at, gr_tensor *x, gr_shape shape);
@@ -32,7 +33,7 @@ GR_API gr_tensor *gr_expand_dims(gr_tensor *x, gr_shape axes);
 GR_API gr_tensor *gr_squeeze_at(gr_at at, gr_tensor *x, gr_shape axes);
 GR_API gr_tensor *gr_squeeze(gr_tensor *x, gr_shape axes);
 
-/* ---- another order, repetition --------------------------------------------------------------------------------------- */
+/* ---- another order, repetition ----------------------------------------------------------------------------------- */
 
 /* Axis i of the result is axis axes[i] of x; GR_RANK0 reverses them all. */
 GR_API gr_tensor *gr_transpose_at(gr_at at, gr_tensor *x, gr_shape axes);
@@ -47,7 +48,7 @@ GR_API gr_tensor *gr_tile_at(gr_at at, gr_tensor *x, gr_shape repeats);
 GR_API gr_tensor *gr_flip_at(gr_at at, gr_tensor *x, int64_t axis);
 GR_API gr_tensor *gr_flip(gr_tensor *x, int64_t axis);
 
-/* ---- parts and wholes -------------------------------------------------------------------------------------------------- */
+/* ---- parts and wholes -------------------------------------------------------------------------------------------- */
 
 #define GR_REST INT64_MAX /* as a stop: everything from the start on, in the direction of the step */
 /* x[start : stop : step] of each axis as in Python: positions from the end if negative, cut to what is there. Axes not
@@ -60,8 +61,8 @@ typedef struct {
 } gr_slice_args;
 GR_API gr_tensor *gr_slice_at(gr_at at, const gr_slice_args *args);
 GR_API gr_tensor *gr_slice(gr_tensor *x, gr_shape start, gr_shape stop);
-/* value around x: before[i] elements before and after[i] after axis i (none for axes not named). Floats, integers, bool:
- * value must be a number of that dtype. */
+/* value around x: before[i] elements before and after[i] after axis i (none for axes not named). Floats, integers,
+ * bool: value must be a number of that dtype. */
 typedef struct {
     gr_tensor *x;
     gr_shape before, after;

@@ -1,0 +1,31 @@
+/* ops/ops.h: everything that can be recorded on a tape; this room's front door.
+ *
+ *   elementwise.h   one element at a time: arithmetic, functions, activations, comparisons, where, cast
+ *   matmul.h        the matrix product
+ *   reduce.h        sums, means, extremes over axes
+ *   shape_ops.h     reshape, transpose, slice, pad, concatenate, ...
+ *   control.h       stop_gradient
+ * To add an op: one block in its family's file (a descriptor, core/op.h), its name in GR_OPS below, its declaration in
+ * the family's header. Gradient check, comparison of compiled with plain evaluation, dtype sweep and error cases follow
+ * from the descriptor's samples. An elementwise op is a row of elementwise.def instead. Read next: reduce.c, as an
+ * example. */
+#ifndef GRAPE_OPS_OPS_H
+#define GRAPE_OPS_OPS_H
+
+#include "ops/control.h"
+#include "ops/elementwise.h"
+#include "ops/matmul.h"
+#include "ops/reduce.h"
+#include "ops/shape_ops.h"
+
+GR_BEGIN
+
+/* Grape's ops that are not elementwise. */
+#define GR_OPS(OP)                                                                                                     \
+    OP(matmul)                                                                                                         \
+    OP(sum)                                                                                                            \
+    OP(prod) OP(max) OP(min) OP(any) OP(all) OP(argmax) OP(argmin) OP(count) OP(reshape) OP(transpose)                 \
+        OP(broadcast_to) OP(slice) OP(unslice) OP(pad) OP(concatenate) OP(stop_gradient)
+
+GR_END
+#endif
