@@ -7,8 +7,7 @@
  * layer's scope, and it as origin. Zeros get no nodes. Read next: custom.c, where regions get their gradients. */
 #include "autograd/grad.h"
 #include "core/node.h"
-#include "core/size.h"
-#include <string.h>
+#include "ops/elementwise.h"
 
 enum { MANY = 64 }; /* inputs and results of a node */
 
@@ -131,16 +130,6 @@ static bool contribute(pass *p, const gr_tensor *x, gr_tensor *part)
     return true;
 }
 
-static gr_tensor *add(gr_at at, gr_tensor *a, gr_tensor *b)
-{
-    const gr_op *op = gr_op_named("add");
-    if (!op) {
-        gr_fail(GR_EMISSING, at, "grad: expected the op add to be registered");
-        return GR_BAD;
-    }
-    return gr_apply_op_at(at, op, NULL, 2, (gr_tensor *[]){a, b});
-}
-
 /* The gradient of each result of node n: NULL where nothing contributed. False if none is left, or on failure. */
 static bool add_up(pass *p, gr__node *n, gr_tensor **dy)
 {
@@ -149,7 +138,7 @@ static bool add_up(pass *p, gr__node *n, gr_tensor **dy)
         int64_t k = p->first[n->id - p->low] + i;
         gr_tensor *sum = NULL;
         for (int64_t l = p->head[k]; l; l = p->link[l].next)
-            sum = sum ? add(n->at, sum, p->link[l].part) : p->link[l].part;
+            sum = sum ? gr_add_at(n->at, sum, p->link[l].part) : p->link[l].part;
         dy[i] = p->sum[k] = sum;
         any = any || sum;
     }
@@ -267,12 +256,8 @@ gr_tensor *gr__zeros_of(gr_at at, gr_tensor *x)
     gr_tensor *zero = gr_number_at(at, x->node->tape, x->dtype, 0);
     if (x->shape.rank == 0)
         return zero;
-    const gr_op *op = gr_op_named("where"); /* never x, whatever it holds; the shape may be symbolic */
-    if (!op) {
-        gr_fail(GR_EMISSING, at, "grad: expected the op where to be registered");
-        return GR_BAD;
-    }
-    return gr_apply_op_at(at, op, NULL, 3, (gr_tensor *[]){gr_number_at(at, x->node->tape, GR_BOOL, 0), x, zero});
+    /* never x, whatever it holds; and its shape may be symbolic */
+    return gr_where_at(at, gr_number_at(at, x->node->tape, GR_BOOL, 0), x, zero);
 }
 
 static gr_status check_results(gr_at at, int n_y, gr_tensor *const *y, gr_tensor *const *dy)
