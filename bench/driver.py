@@ -1,0 +1,228 @@
+"""bench/driver.py WORKLOAD: Grape beside its peers, in one run.  Called by bench/run, which makes the environment.
+
+All sides get the same weights and batches; the first five losses must agree to 1e-3, else no ratio is printed and the
+exit status is 1. Then 15 rounds: one block of steps of each side in turn, all blocks about equally long, so that a slow
+minute of the machine hits every side alike. Medians count. The multiply-add peak is measured before and after, in the
+Grape program's own process if it runs.
+"""
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PEERS = {"jax": ("jax", ""), "torch": ("torch", ""), "torch-fused": ("torch", "fused"), "torch-compile": ("torch", "compile"),
+         "keras-jax": ("keras", "jax")}
+SIZES = ["784,512,128,10", "256,256,64,10", "784,1024,256,10", "1024,1024,1024,10", "300,40,7"]
+
+
+class Gone(Exception):
+    pass
+
+
+class Side:
+    """A program that speaks the protocol of peers/protocol.py."""
+
+    def __init__(self, name, argv, threads):
+        env = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}  # it would favour one side
+        env.update(OMP_NUM_THREADS=str(threads), KERAS_BACKEND="jax", JAX_PLATFORMS="cpu", TF_CPP_MIN_LOG_LEVEL="3")
+        self.name, self.blocks = name, []
+        self.log = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=env)
+        self.info = " ".join(self.ask("info"))
+
+    def ask(self, line):
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        answer = self.process.stdout.readline().split()
+        if not answer or answer[0] == "error":
+            self.log.seek(0)
+            raise Gone(" ".join(answer[1:]) or (self.log.read().strip().splitlines() or ["it ended without a word"])[-1])
+        return answer[1:]
+
+    def losses(self, k):
+        return [float(v) for v in self.ask(f"losses {k}")]
+
+    def steps(self, n):
+        return float(self.ask(f"steps {n}")[0])
+
+    def calibrate(self, block_s):
+        self.steps(20)
+        n = 20
+        while True:
+            t = self.steps(n)
+            if t > 0.2 * block_s or n >= 100000:
+                break
+            n *= 2
+        self.n = max(1, round(n * block_s / t))
+        self.steps(self.n)
+
+    def block(self):
+        self.blocks.append(1e3 * self.steps(self.n) / self.n)
+
+    def quit(self):
+        try:
+            self.process.stdin.write("quit\n")
+            self.process.stdin.close()
+            self.process.wait(10)
+        except (OSError, subprocess.TimeoutExpired):
+            self.process.kill()
+
+
+def mlp_case(widths, batch, path):
+    """Weights in Keras's order and 16 batches like flattened digits: four fifths of the pixels 0, ten or fewer classes."""
+    g = np.random.default_rng(1234)
+    entries, i = {}, 0
+    for k, (n_in, n_out) in enumerate(zip(widths, widths[1:])):
+        limit = np.sqrt(6 / (n_in + n_out))
+        ws = [g.uniform(-limit, limit, (n_in, n_out)), np.zeros(n_out)]
+        if k < len(widths) - 2:
+            ws += [np.ones(n_out), np.zeros(n_out), np.zeros(n_out), np.ones(n_out)]
+        for w in ws:
+            entries[f"w{i}"] = w.astype("float32")
+            i += 1
+    n = 16 * batch
+    x = g.random((n, widths[0])) * (g.random((n, widths[0])) < .2)
+    y = np.eye(widths[-1], dtype="float32")[g.integers(0, widths[-1], n)]
+    np.savez(path, x=x.astype("float32"), y=y, **entries)
+
+
+def mlp_flops(widths, batch):
+    """Products only: forward, dW of all layers, dX of all but the first."""
+    products = [a * b for a, b in zip(widths, widths[1:])]
+    return 2.0 * batch * (3 * sum(products) - products[0])
+
+
+def cpu_name():
+    try:
+        with open("/proc/cpuinfo") as f:
+            return next(line.split(":", 1)[1].strip() for line in f if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.machine()
+
+
+def peak_of(a, grape):
+    if grape:
+        return float(grape.ask("peak")[0])
+    program = os.path.join(a.build, "bench", "peak")
+    if not os.path.exists(program):
+        return None
+    lines = subprocess.run([program, str(a.threads)], capture_output=True, text=True).stdout.splitlines()
+    return float(lines[-1].split()[-2]) if lines else None
+
+
+def compare(a, widths, peers, rounds, block_s):
+    """One table. Gives its record, or raises Gone."""
+    text = ",".join(map(str, widths))
+    options = ["--batch", str(a.batch), "--threads", str(a.threads), "--widths", text]
+    sides, record = [], {"workload": a.workload, "widths": widths, "batch": a.batch}
+    grape = None
+    try:
+        program = os.path.join(a.build, "bench", a.workload)
+        if os.path.exists(program) and not a.no_grape:
+            grape = Side("grape", [program] + options, a.threads)
+            sides.append(grape)
+        for p in peers:
+            module, variant = PEERS[p]
+            argv = [sys.executable, os.path.join(HERE, "peers", f"{module}_{a.workload}.py")] + options
+            sides.append(Side(p, argv + (["--variant", variant] if variant else []), a.threads))
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "case.npz")
+            mlp_case(widths, a.batch, path)
+            for s in sides:
+                s.ask("load " + path)
+                s.first = s.losses(5)
+            judge = sides[-1] if len(sides) == 1 else next(s for s in sides if s is not grape)
+            for s in sides:
+                s.gap = max(abs(v / w - 1) for v, w in zip(s.first, judge.first))
+            agree = all(s.gap <= 1e-3 for s in sides)
+            for s in sides:
+                s.ask("load " + path)
+                s.calibrate(block_s)
+        peaks = [peak_of(a, grape)]
+        for r in range(rounds):
+            for s in sides[r % len(sides):] + sides[:r % len(sides)]:
+                s.block()
+        peaks.append(peak_of(a, grape))
+    finally:
+        for s in sides:
+            s.quit()
+    peak = max((p for p in peaks if p), default=None)
+    flops = mlp_flops(widths, a.batch)
+    fastest = min((s for s in sides if s is not grape), key=lambda s: statistics.median(s.blocks), default=None)
+    record.update(flops=flops, peak_gflops=peak, peaks=peaks, agree=agree, load_average=os.getloadavg()[0], sides={})
+    print(f"\n{a.workload} {text}, batch {a.batch}, {a.threads} threads; FMA peak "
+          + (f"{peak:.0f} GF/s (before and after: {', '.join(f'{p:.0f}' for p in peaks)})" if peak else "not measured"))
+    print(f"{'side':14} {'median ms':>10} {'min ms':>8} {'GF/s':>7} {'of peak':>8} {'to fastest peer':>16}  losses agree")
+    for s in sides:
+        median, low = statistics.median(s.blocks), min(s.blocks)
+        rate = flops / median * 1e-6
+        ratio = median / statistics.median(fastest.blocks) if fastest and agree else None
+        record["sides"][s.name] = dict(info=s.info, median_ms=median, min_ms=low, gflops=rate, first_losses=s.first,
+                                       loss_gap=s.gap, ratio=ratio, blocks_ms=s.blocks, steps_per_block=s.n)
+        print(f"{s.name:14} {median:10.3f} {low:8.3f} {rate:7.0f} {f'{100 * rate / peak:.0f} %' if peak else '-':>8} "
+              f"{f'{ratio:.2f}' if ratio else '-':>16}  {s.gap:.0e}")
+    if not agree:
+        print("losses disagree by more than 1e-3: no ratio")
+    return record
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("workload", choices=["mlp"])
+    p.add_argument("--peers", default="jax,torch-fused")
+    p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    p.add_argument("--batch", type=int, default=128)
+    p.add_argument("--widths", default=SIZES[0])
+    p.add_argument("--sizes", action="store_true", help="other widths too: time must follow the work")
+    p.add_argument("--rounds", type=int, default=15)
+    p.add_argument("--block", type=float, default=0.5, help="seconds a block")
+    p.add_argument("--json", help="write everything there")
+    p.add_argument("--build", default="build-bench")
+    p.add_argument("--no-grape", action="store_true")
+    a = p.parse_args()
+    peers = [x for x in a.peers.split(",") if x]
+    unknown = [x for x in peers if x not in PEERS]
+    if unknown or a.threads < 1 or a.rounds < 1:
+        p.error(f"unknown peer {unknown[0]}, known: {', '.join(PEERS)}" if unknown else "threads and rounds must be positive")
+    runs, failed = [], False
+    cases = [a.widths] + ([s for s in SIZES if s != a.widths] if a.sizes else [])
+    for i, widths in enumerate(cases):
+        try:
+            runs.append(compare(a, [int(w) for w in widths.split(",")], peers, a.rounds if i == 0 else max(3, a.rounds // 3), a.block))
+            failed |= not runs[-1]["agree"]
+        except Gone as e:
+            print(f"bench: {widths}: a side failed: {e}", file=sys.stderr)
+            failed = True
+    for s in (runs[0]["sides"].values() if runs else []):
+        print("  " + s["info"])
+    if not os.path.exists(os.path.join(a.build, "bench", a.workload)) and not a.no_grape:
+        print(f"grape is missing: {a.build}/bench/{a.workload} is not built", file=sys.stderr)
+        failed = True
+    if len(runs) > 1:
+        print("\ntime against work (1 = as the first row):")
+        base = runs[0]
+        for r in runs:
+            cells = [f"{n} {s['median_ms'] / base['sides'][n]['median_ms'] / (r['flops'] / base['flops']):.2f}"
+                     for n, s in r["sides"].items()]
+            print(f"  {','.join(map(str, r['widths'])):22} {r['flops'] * 1e-6:8.0f} MFLOP   " + "   ".join(cells))
+    if a.json:
+        machine = {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "date": datetime.date.today().isoformat(),
+                   "kernel": platform.release()}
+        with open(a.json, "w") as f:
+            json.dump({"machine": machine, "threads": a.threads, "runs": runs}, f, indent=1)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""The line protocol between bench/driver.py and a side (a peer's script or a Grape program).
+
+A side is started with `--batch N --threads N` and options of its workload, and answers one line to each line it reads:
+
+    info               info NAME VERSION SETTINGS...
+    load FILE.npz      ok            w0.. initial weights in Keras's get_weights() order, x [n, ...], y [n, ...] one-hot;
+                                     every batch is `batch` consecutive rows; optimizer state and step count start anew
+    losses K           losses L1 .. LK   trains K steps from where it stands; each batch's own loss before its update
+    steps N            time SECONDS      trains N steps, going round over the rows; the last one is finished
+    peak               peak GFLOPS       FMA peak of the threads in use (Grape's programs only)
+    quit               ends
+
+Anything wrong is `error TEXT`, and the side ends.
+"""
+import argparse
+import os
+import sys
+import time
+
+
+def arguments(**more):
+    p = argparse.ArgumentParser()
+    p.add_argument("--batch", type=int, default=128)
+    p.add_argument("--threads", type=int, default=0)
+    p.add_argument("--widths", default="784,512,128,10")
+    p.add_argument("--variant", default="")
+    a = p.parse_args()
+    if a.threads and a.threads < len(os.sched_getaffinity(0)):  # a peer held to fewer cores: the only way all obey
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:a.threads])
+    a.widths = [int(w) for w in a.widths.split(",")]
+    return a
+
+
+def serve(side):
+    """side has info(), load(path), loss(i) -> float and run(n), which trains n steps and waits for the last."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints must not get into the protocol
+    for line in sys.stdin:
+        word, *rest = line.split()
+        try:
+            if word == "info":
+                answer = "info " + side.info()
+            elif word == "load":
+                side.load(rest[0])
+                answer = "ok"
+            elif word == "losses":
+                answer = "losses " + " ".join(f"{v:.9g}" for v in (side.loss() for _ in range(int(rest[0]))))
+            elif word == "steps":
+                start = time.perf_counter()
+                side.run(int(rest[0]))
+                answer = f"time {time.perf_counter() - start:.9f}"
+            elif word == "quit":
+                break
+            else:
+                answer = f"error unknown command {word}"
+        except Exception as e:  # the driver shows it
+            print(f"error {type(e).__name__}: {e}".replace("\n", " "), file=out, flush=True)
+            raise
+        print(answer, file=out, flush=True)
