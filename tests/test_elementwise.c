@@ -386,10 +386,8 @@ static void gradient_at(const char *name, const double *x, double *dx)
     gr_tape *t = gr_tape_new();
     const gr_op *op = op_named(name);
     gr_tensor *in[2] = {0}, *g[2] = {0};
-    for (int i = 0; i < op->n_in; i++)
-        in[i] = gr_cast(number(t, GR_F32, x[i]), GR_F64); /* two nodes even where the numbers are equal */
-    if (op->n_in == 2 && in[0] == in[1])
-        in[1] = gr_add(in[0], number(t, GR_F64, 0));
+    for (int i = 0; i < op->n_in; i++) /* two nodes even where the numbers are equal */
+        in[i] = i ? number(t, GR_F64, x[i]) : gr_cast(number(t, GR_F32, x[i]), GR_F64);
     gr_tensor *y = gr_apply_op(op, op->attr_size ? op->samples[0].attr : NULL, op->n_in, in);
     gr_grad(y, in, op->n_in, g);
     for (int i = 0; i < op->n_in; i++)
