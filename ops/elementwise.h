@@ -55,8 +55,8 @@ GR_DECLARE_OP1(erf);
 GR_DECLARE_OP1(floor); /* these three have no gradient */
 GR_DECLARE_OP1(ceil);
 GR_DECLARE_OP1(round); /* to the even number at a half */
-/* gr_clip(x, lo, hi): x brought into lo .. hi; NaN stays.  Gradient 1 inside and at the bounds.  GR_EARG unless lo <= hi.
- * A macro only: without parentheses gr_clip is the type of clipping hooks (optim/optimizer.h). */
+/* gr_clip(x, lo, hi): x brought into lo .. hi; NaN stays.  Gradient 1 inside and at the bounds.  GR_EARG unless
+ * lo <= hi.  A macro only: without parentheses gr_clip is the type of clipping hooks (optim/optimizer.h). */
 GR_API gr_tensor *gr_clip_at(gr_at at, gr_tensor *x, double lo, double hi);
 
 /* ---- activations ------------------------------------------------------------------------------------------------ */

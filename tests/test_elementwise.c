@@ -1,5 +1,5 @@
-/* The elementwise ops as a user meets them: values, dtypes, broadcasting, messages, gradients at kinks, and the gradient
- * check of every row. The kernels' accuracy and bits are test_vmath's. */
+/* The elementwise ops as a user meets them: values, dtypes, broadcasting, messages, gradients at kinks, and the
+ * gradient check of every row. The kernels' accuracy and bits are test_vmath's. */
 #include "autograd/grad.h"
 #include "autograd/gradcheck.h"
 #include "core/node.h"
@@ -43,7 +43,8 @@ static const gr_op *op_named(const char *name)
     return gr_op_named(name);
 }
 
-/* ---- values -------------------------------------------------------------------------------------------------------- */
+/* ---- values --------------------------------------------------------------------------------------------------------
+ */
 
 static void float_ops_compute_what_they_are_named_after(void)
 {
@@ -91,8 +92,8 @@ static void float_ops_compute_what_they_are_named_after(void)
             const gr_dtype type = f64 ? GR_F64 : GR_F32;
             gr_tensor *x[] = {number(t, type, rows[i].a), number(t, type, rows[i].b)};
             double got = op ? value_of(gr_apply_op(op, NULL, op->n_in, x), 0) : NAN;
-            GR_EXPECT(fabs(got - rows[i].y) <= (f64 ? 4e-16 : 3e-7) * fabs(rows[i].y), "%s(%g, %g) is %.17g", rows[i].op,
-                rows[i].a, rows[i].b, got);
+            GR_EXPECT(fabs(got - rows[i].y) <= (f64 ? 4e-16 : 3e-7) * fabs(rows[i].y), "%s(%g, %g) is %.17g",
+                rows[i].op, rows[i].a, rows[i].b, got);
         }
     gr_tape_free(t);
     CU_ASSERT_STRING_EQUAL(gr_error_message(), "");
@@ -216,7 +217,8 @@ static void casts_saturate_truncate_and_wrap(void)
     gr_tape_free(t);
 }
 
-/* ---- shapes ---------------------------------------------------------------------------------------------------------- */
+/* ---- shapes
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* Element of x that belongs to element i of the broadcast shape. */
 static int64_t source(gr_shape x, gr_shape out, int64_t i)
@@ -302,7 +304,8 @@ static void the_batch_size_broadcasts_too(void)
     gr_tape_free(t);
 }
 
-/* ---- messages --------------------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * --------------------------------------------------------------------------------------------------------- */
 
 static void expect_message(const char *why, gr_tensor *bad, gr_status status, const char *part)
 {
@@ -314,8 +317,10 @@ static void expect_message(const char *why, gr_tensor *bad, gr_status status, co
 static void what_does_not_fit_is_said(void)
 {
     gr_tape *t = gr_tape_new();
-    gr_tensor *f = numbers(t, GR_F32, GR_SHAPE(2, 3), (double[6]){0}), *i = number(t, GR_I32, 1), *d = number(t, GR_F64, 1);
-    gr_tensor *four = numbers(t, GR_F32, GR_SHAPE(4), (double[4]){0}), *u = number(t, GR_U8, 1), *b = number(t, GR_BOOL, 1);
+    gr_tensor *f = numbers(t, GR_F32, GR_SHAPE(2, 3), (double[6]){0}), *i = number(t, GR_I32, 1),
+              *d = number(t, GR_F64, 1);
+    gr_tensor *four = numbers(t, GR_F32, GR_SHAPE(4), (double[4]){0}), *u = number(t, GR_U8, 1),
+              *b = number(t, GR_BOOL, 1);
     expect_message("shapes", gr_add(f, four), GR_ESHAPE,
         "add: argument b: expected a shape that broadcasts with [2, 3], found [4]");
     expect_message("operands are shown", gr_add(f, four), GR_ESHAPE, "a    float32 [2, 3]");
@@ -325,12 +330,14 @@ static void what_does_not_fit_is_said(void)
     expect_message("integers do not divide", gr_div(i, i), GR_EDTYPE,
         "div: argument a: expected float32 or float64, found int32; gr_floor_divide divides integers");
     expect_message("floats do", gr_floor_divide(f, f), GR_EDTYPE, "argument a: expected an integer, found float32");
-    expect_message("bytes have no sign", gr_neg(u), GR_EDTYPE, "neg: argument x: expected a number with a sign, found uint8");
+    expect_message(
+        "bytes have no sign", gr_neg(u), GR_EDTYPE, "neg: argument x: expected a number with a sign, found uint8");
     expect_message("a bool is no number", gr_add(b, b), GR_EDTYPE, "add: argument a: expected a number, found bool");
     expect_message("logic is of bools", gr_logical_not(f), GR_EDTYPE, "argument x: expected bool, found float32");
     expect_message("a condition is a bool", gr_where(f, f, f), GR_EDTYPE,
         "where: argument condition: expected bool, found float32");
-    expect_message("both sides alike", gr_where(b, f, d), GR_EDTYPE, "where: argument b: expected float32 as argument a has");
+    expect_message(
+        "both sides alike", gr_where(b, f, d), GR_EDTYPE, "where: argument b: expected float32 as argument a has");
     expect_message("bounds in order", gr_clip(f, 2, 1), GR_EARG, "clip: argument lo: expected lo <= hi, found 2 and 1");
     expect_message("bounds that are numbers", gr_clip(f, NAN, 1), GR_EARG, "expected lo <= hi");
     gr_tape_free(t);
@@ -363,7 +370,8 @@ static void every_op_refuses_nothing_and_passes_poison_on(void)
     gr_tape_free(t);
 }
 
-/* ---- gradients -------------------------------------------------------------------------------------------------------- */
+/* ---- gradients
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void every_row_passes_the_gradient_check(void)
 {

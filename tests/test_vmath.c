@@ -319,8 +319,8 @@ static void every_layout_of_a_tile_is_read_right(void)
             bool ok = true;
             for (int64_t r = 0; r < rows[i].rows; r++)
                 for (int64_t c = 0; c < rows[i].cols; c++)
-                    ok = ok && same(y[r * rows[i].y_row + c], a[r * rows[i].a_row + c * rows[i].a_col] -
-                                                                  b[r * rows[i].b_row + c * rows[i].b_col]);
+                    ok = ok && same(y[r * rows[i].y_row + c],
+                                   a[r * rows[i].a_row + c * rows[i].a_col] - b[r * rows[i].b_row + c * rows[i].b_col]);
             GR_EXPECT(ok, "%s: %s", gr__isa_name((gr_isa)isa), rows[i].why);
         }
 }
@@ -367,8 +367,8 @@ static void double_kernels_agree_with_float_ones(void)
         for (int i = 0; i < BLOCK && bad < 0; i++)
             bad = distance(y[i], dy[i]) <= 4 || fabs((double)y[i] - dy[i]) <= 4e-7 * (1 + fabs((double)a[i])) ? -1 : i;
         const int i = bad < 0 ? 0 : bad;
-        GR_EXPECT(bad < 0, "row %d: f(%a, %a) is %a, double has %a", row, (double)a[i], (double)b[i], (double)y[i],
-            dy[i]);
+        GR_EXPECT(
+            bad < 0, "row %d: f(%a, %a) is %a, double has %a", row, (double)a[i], (double)b[i], (double)y[i], dy[i]);
     }
 }
 

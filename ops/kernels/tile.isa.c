@@ -8,8 +8,8 @@
 
 typedef vf (*lane_fn)(vf a, vf b, vf c, const vf *p);
 
-/* Where an operand is read: the vector at x moves on by step floats (GR_W, or 0 where a row has one value) within a row,
- * and by row from one row to the next. */
+/* Where an operand is read: the vector at x moves on by step floats (GR_W, or 0 where a row has one value) within a
+ * row, and by row from one row to the next. */
 typedef struct {
     const float *x;
     int64_t step, row;
