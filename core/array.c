@@ -18,8 +18,9 @@ bool gr__array_room(const char *who, gr_dtype dtype, gr_shape shape, int64_t *co
     char text[200];
     int64_t size = gr_dtype_size(dtype), bytes;
     if (size == 0) {
-        gr_fail(GR_EDTYPE, NOWHERE, "%s: argument dtype: expected float32, float64, int32, int64, uint8 or bool, found %s",
-            who, gr_dtype_name(dtype));
+        gr_fail(GR_EDTYPE, NOWHERE,
+            "%s: argument dtype: expected float32, float64, int32, int64, uint8 or bool, found %s", who,
+            gr_dtype_name(dtype));
         return false;
     }
     if (shape.rank < 0 || shape.rank > GR_MAX_RANK) {
@@ -170,7 +171,7 @@ bool gr__array_is_own(const gr_array *a)
     return !a->buffer->borrowed && atomic_load_explicit(&a->buffer->handles, memory_order_acquire) == 1;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 gr_dtype gr_array_dtype(const gr_array *a)
 {
@@ -241,7 +242,7 @@ const char *gr__index_text(gr_shape shape, int64_t flat, char *buf, size_t size)
     return gr_shape_text(at, buf, size);
 }
 
-/* ---- views -------------------------------------------------------------------------------------------------------- */
+/* ---- views ------------------------------------------------------------------------------------------------------- */
 
 /* Where Python's slice rules put a bound: from the end if negative, then held within low .. high. */
 static int64_t bound(int64_t at, int64_t n, int64_t low, int64_t high)
@@ -269,7 +270,9 @@ gr_array *gr_array_slice(const gr_array *a, int64_t axis, int64_t start, int64_t
     int64_t n = a->shape.dim[k], low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1;
     start = bound(start, n, low, high);
     stop = bound(stop, n, low, high);
-    int64_t span = step > 0 ? stop - start : start - stop, stride = step > 0 ? step : step == INT64_MIN ? INT64_MAX : -step;
+    int64_t span = step > 0 ? stop - start : start - stop, stride = step > 0            ? step
+                                                                    : step == INT64_MIN ? INT64_MAX
+                                                                                        : -step;
     int64_t count = span <= 0 ? 0 : (span - 1) / stride + 1;
     gr_array *b = gr_array_share(a);
     if (!b)
@@ -317,7 +320,8 @@ gr_array *gr_array_broadcast_to(const gr_array *a, gr_shape shape)
         return NULL;
     if (!gr_shape_broadcast(a->shape, shape, &joined) || !gr_shape_equal(joined, shape)) {
         char from[200], to[200];
-        gr_fail(GR_ESHAPE, NOWHERE, "array_broadcast_to: argument shape: expected a shape that %s can be stretched to, found %s",
+        gr_fail(GR_ESHAPE, NOWHERE,
+            "array_broadcast_to: argument shape: expected a shape that %s can be stretched to, found %s",
             gr_shape_text(a->shape, from, sizeof from), gr_shape_text(shape, to, sizeof to));
         return NULL;
     }

@@ -45,8 +45,8 @@ GR_API void *gr_array_data(const gr_array *a);
 /* The element at a flat row-major index, converted; 0 (and an error) outside. For tests and printing, not for loops. */
 GR_API double gr_array_at(const gr_array *a, int64_t index);
 
-/* Views: new handles on the same buffer. A slice has the bounds of Python: negative ones count from the end, those outside are
- * held inside; INT64_MAX as stop means to the end, INT64_MIN (with a negative step) through the first. */
+/* Views: new handles on the same buffer. A slice has the bounds of Python: negative ones count from the end, those
+ * outside are held inside; INT64_MAX as stop means to the end, INT64_MIN (with a negative step) through the first. */
 GR_API gr_array *gr_array_slice(const gr_array *a, int64_t axis, int64_t start, int64_t stop, int64_t step);
 GR_API gr_array *gr_array_transpose(const gr_array *a, gr_shape axes); /* GR_RANK0: reverse them all */
 GR_API gr_array *gr_array_broadcast_to(const gr_array *a, gr_shape shape);

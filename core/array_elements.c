@@ -8,7 +8,7 @@
 
 #define NOWHERE ((gr_at){0})
 
-/* ---- walking over views --------------------------------------------------------------------------------------------- */
+/* ---- walking over views ------------------------------------------------------------------------------------------ */
 
 /* Visits the rows of the last axis in row-major order. */
 typedef struct {
@@ -118,7 +118,7 @@ double gr_array_at(const gr_array *a, int64_t index)
     return load(a->dtype, element(a, index));
 }
 
-/* ---- conversion ----------------------------------------------------------------------------------------------------- */
+/* ---- conversion -------------------------------------------------------------------------------------------------- */
 
 /* Doubles at and beyond the ends of the integer types go to the ends; NaN goes to 0. */
 static int64_t clamp_real(double x, int64_t low, int64_t high)
@@ -195,7 +195,8 @@ gr_status gr_array_cast(gr_array *a, gr_dtype dtype)
     if (!gr__array_given(a, "array_cast"))
         return GR_EARG;
     if (gr_dtype_size(dtype) == 0)
-        return gr_fail(GR_EDTYPE, NOWHERE, "array_cast: argument dtype: expected a dtype, found %s", gr_dtype_name(dtype));
+        return gr_fail(
+            GR_EDTYPE, NOWHERE, "array_cast: argument dtype: expected a dtype, found %s", gr_dtype_name(dtype));
     if (a->dtype == dtype)
         return GR_OK;
     GR_TRY(gr__array_flatten(a));
@@ -213,8 +214,8 @@ gr_status gr_array_scale(gr_array *a, double factor)
     if (!gr__array_given(a, "array_scale"))
         return GR_EARG;
     if (!gr_dtype_is_float(a->dtype))
-        return gr_fail(GR_EDTYPE, NOWHERE, "array_scale: argument a: expected float32 or float64, found %s; cast it first",
-            gr_dtype_name(a->dtype));
+        return gr_fail(GR_EDTYPE, NOWHERE,
+            "array_scale: argument a: expected float32 or float64, found %s; cast it first", gr_dtype_name(a->dtype));
     if (!gr__array_is_own(a) || !gr_array_is_contiguous(a)) {
         gr_array *copy = gr_array_copy(a);
         if (!copy)
@@ -244,8 +245,8 @@ gr_status gr_array_one_hot(gr_array *a, int64_t classes)
             gr_dtype_name(a->dtype));
     if (classes < 1 || a->shape.rank == GR_MAX_RANK)
         return gr_fail(classes < 1 ? GR_EARG : GR_ESHAPE, NOWHERE,
-            "array_one_hot: expected at least 1 class and rank 0 .. %d, found %lld classes and labels %s", GR_MAX_RANK - 1,
-            (long long)classes, gr_shape_text(a->shape, text, sizeof text));
+            "array_one_hot: expected at least 1 class and rank 0 .. %d, found %lld classes and labels %s",
+            GR_MAX_RANK - 1, (long long)classes, gr_shape_text(a->shape, text, sizeof text));
     GR_TRY(gr__array_flatten(a));
     gr_shape shape = a->shape;
     shape.dim[shape.rank++] = classes;
@@ -267,7 +268,7 @@ gr_status gr_array_one_hot(gr_array *a, int64_t classes)
     return GR_OK;
 }
 
-/* ---- selection ------------------------------------------------------------------------------------------------------ */
+/* ---- selection --------------------------------------------------------------------------------------------------- */
 
 gr_array *gr_array_gather(const gr_array *a, const int64_t *rows, int64_t n)
 {
@@ -332,7 +333,8 @@ static bool concat_shape(const gr_list *parts, int64_t axis, gr_shape *shape, in
         if (p->dtype != parts->item[0]->dtype || !gr_shape_equal(want, *shape) ||
             !gr__add(shape->dim[*k], p->shape.dim[*k], &shape->dim[*k])) {
             gr_fail(p->dtype != parts->item[0]->dtype ? GR_EDTYPE : GR_ESHAPE, NOWHERE,
-                "array_concat: argument parts: expected arrays like the first, %s, but for axis %lld, found %s as number %lld",
+                "array_concat: argument parts: expected arrays like the first, %s, but for axis %lld, found %s as "
+                "number %lld",
                 gr_type_text(parts->item[0]->dtype, parts->item[0]->shape, first, sizeof first), (long long)*k,
                 gr_type_text(p->dtype, p->shape, here, sizeof here), (long long)i);
             return false;
@@ -371,7 +373,7 @@ gr_array *gr_array_concat(const gr_list *parts, int64_t axis)
     return out;
 }
 
-/* ---- comparison and printing ---------------------------------------------------------------------------------------- */
+/* ---- comparison and printing ------------------------------------------------------------------------------------- */
 
 bool gr_array_equal(const gr_array *a, const gr_array *b)
 {

@@ -1,5 +1,5 @@
-/* core/kind.c: copying specs, filling in defaults, checking ranges; see kind.h. Text, both ways, is in core/kind_text.c.
- * Specs of all families and attribute structs are read through their field tables alone. */
+/* core/kind.c: copying specs, filling in defaults, checking ranges; see kind.h. Text, both ways, is in
+ * core/kind_text.c. Specs of all families and attribute structs are read through their field tables alone. */
 #include "core/kind_impl.h"
 #include "core/mem.h"
 #include "core/number.h"
@@ -14,7 +14,8 @@ const gr_kind *gr__kind_of(const void *spec, gr_at *at)
         gr_fail(GR_EARG, *at, "spec: expected a spec, found NULL");
         return NULL;
     }
-    /* The family declares its own kind type, which begins like gr_kind: the pointer is copied, not read as another type. */
+    /* The family declares its own kind type, which begins like gr_kind: the pointer is copied, not read as another
+     * type. */
     memcpy(&kind, spec, sizeof kind);
     memcpy(at, (const char *)spec + offsetof(gr_spec, at), sizeof *at);
     if (!kind || kind->size < sizeof(gr_spec))
@@ -22,11 +23,12 @@ const gr_kind *gr__kind_of(const void *spec, gr_at *at)
     return kind && kind->size >= sizeof(gr_spec) ? kind : NULL;
 }
 
-/* ---- values --------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 bool gr__field_is_number(const gr_field *f)
 {
-    return f->type == GR_FIELD_INT || f->type == GR_FIELD_INT64 || f->type == GR_FIELD_FLOAT || f->type == GR_FIELD_DOUBLE;
+    return f->type == GR_FIELD_INT || f->type == GR_FIELD_INT64 || f->type == GR_FIELD_FLOAT ||
+           f->type == GR_FIELD_DOUBLE;
 }
 
 double gr__field_number(const gr_field *f, const void *base)
@@ -119,7 +121,7 @@ bool gr__field_is_default(const gr_field *f, const void *base)
     }
 }
 
-/* ---- ranges --------------------------------------------------------------------------------------------------------- */
+/* ---- ranges ------------------------------------------------------------------------------------------------------ */
 
 static bool has_min(const gr_field *f)
 {
@@ -168,10 +170,11 @@ static gr_status check_shape(const gr_field *f, const void *base, const char *wh
 {
     const gr_shape *s = (const void *)((const char *)base + f->offset);
     if (s->rank < 0 || s->rank > GR_MAX_RANK)
-        return gr_fail(GR_EARG, at, "%s: argument %s: expected at most %d numbers, found %lld", who, f->name, GR_MAX_RANK,
-            (long long)s->rank);
+        return gr_fail(GR_EARG, at, "%s: argument %s: expected at most %d numbers, found %lld", who, f->name,
+            GR_MAX_RANK, (long long)s->rank);
     if (f->required && s->rank == 0)
-        return gr_fail(GR_EARG, at, "%s: argument %s: expected a list of numbers (it is required), found none", who, f->name);
+        return gr_fail(
+            GR_EARG, at, "%s: argument %s: expected a list of numbers (it is required), found none", who, f->name);
     for (int64_t i = 0; i < s->rank; i++)
         if (!gr_dim_is_batch(s->dim[i]) && !in_range(f, (double)s->dim[i])) {
             char range[100];
@@ -222,7 +225,7 @@ gr_status gr__field_check(const gr_field *f, const void *base, const char *who, 
     }
 }
 
-/* ---- copies --------------------------------------------------------------------------------------------------------- */
+/* ---- copies ------------------------------------------------------------------------------------------------------ */
 
 /* Strings and specs of a finished spec are its own: a default string is copied too. */
 static gr_status fill_default(const gr_field *f, void *spec)
@@ -311,7 +314,7 @@ const gr_field *gr_field_find(const gr_field *fields, const char *name)
     return NULL;
 }
 
-/* ---- what may be wrong with a table ---------------------------------------------------------------------------------- */
+/* ---- what may be wrong with a table ------------------------------------------------------------------------------ */
 
 static int64_t field_size(gr_field_type t)
 {
@@ -355,7 +358,8 @@ static const char *field_fault(const gr_field *f, const gr_field *fields, size_t
     if (f->def != 0 && !in_range(f, default_of(f)))
         return "has a default outside its range";
     if ((f->def != 0 || f->required) && !f->flag && in_range(f, 0))
-        return "takes 0 for its default (or for absent), but 0 is within its range: add a presence flag or narrow the range";
+        return "takes 0 for its default (or for absent), but 0 is within its range: add a presence flag or narrow the "
+               "range";
     return NULL;
 }
 

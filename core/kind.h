@@ -98,9 +98,9 @@ GR_API void *gr_spec_parse(const char *text, const gr_kind_entry *kinds, const c
 GR_API const char *gr_spec_text(const void *spec, char *buf, size_t size);
 /* "BatchNormalization" -> "batch_normalization", Keras's rule. Returns buf. */
 GR_API const char *gr_snake_case(const char *name, char *buf, size_t size);
-/* What is wrong with a field table of a struct of `size` bytes, as a text in buf, or NULL: a field that lies outside or occurs
- * twice, a default outside its range, and above all a field whose 0 would mean something but is taken for the default.
- * A test asks it of every kind and op. */
+/* What is wrong with a field table of a struct of `size` bytes, as a text in buf, or NULL: a field that lies outside or
+ * occurs twice, a default outside its range, and above all a field whose 0 would mean something but is taken for the
+ * default. A test asks it of every kind and op. */
 GR_API const char *gr_fields_fault(const gr_field *fields, size_t size, char *buf, size_t buf_size);
 /* One field's value as text / from text, for any struct with a field table; used for attributes and JSON. */
 GR_API const char *gr_field_text(const gr_field *f, const void *base, char *buf, size_t size);

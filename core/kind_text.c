@@ -1,4 +1,5 @@
-/* core/kind_text.c: specs and fields as text, both ways: "Huber(delta=0.5)". See kind.h; values and checks: core/kind.c.
+/* core/kind_text.c: specs and fields as text, both ways: "Huber(delta=0.5)". See kind.h; values and checks:
+ * core/kind.c.
  *
  *     spec   = name [ "(" [ option { "," option } ] ")" ]
  *     option = [ name "=" ] value          without a name: the next field of the table
@@ -29,15 +30,15 @@ static void puts_to(writer *w, const char *s)
     put(w, s, strlen(s));
 }
 
-/* ---- names ---------------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 static bool is_word(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
 }
 
-/* Keras's to_snake_case: what is no word goes; "_" before a capital that a small letter follows (unless it is the first),
- * then between a small letter and a capital; all small. */
+/* Keras's to_snake_case: what is no word goes; "_" before a capital that a small letter follows (unless it is the
+ * first), then between a small letter and a capital; all small. */
 const char *gr_snake_case(const char *name, char *buf, size_t size)
 {
     char word[256], cut[512];
@@ -105,7 +106,7 @@ const char *gr__nearest(const char *name, const char *const *known, int n, char 
     return buf;
 }
 
-/* ---- a field as text ------------------------------------------------------------------------------------------------ */
+/* ---- a field as text --------------------------------------------------------------------------------------------- */
 
 static bool is_plain(const char *s)
 {
@@ -146,7 +147,8 @@ const char *gr_field_text(const gr_field *f, const void *base, char *buf, size_t
     switch (f->type) {
     case GR_FIELD_INT:
     case GR_FIELD_INT64:
-        snprintf(buf, size, "%lld", f->type == GR_FIELD_INT ? (long long)x : (long long)*(const int64_t *)(const void *)p);
+        snprintf(
+            buf, size, "%lld", f->type == GR_FIELD_INT ? (long long)x : (long long)*(const int64_t *)(const void *)p);
         break;
     case GR_FIELD_FLOAT:
         puts_to(&w, gr__float_text(*(const float *)(const void *)p, number));
@@ -212,7 +214,7 @@ const char *gr_spec_text(const void *spec, char *buf, size_t size)
     return buf;
 }
 
-/* ---- a field from text ---------------------------------------------------------------------------------------------- */
+/* ---- a field from text ------------------------------------------------------------------------------------------- */
 
 static const char *skip(const char *p)
 {
@@ -340,8 +342,9 @@ gr_status gr_field_parse(const gr_field *f, void *base, const char *text, char *
             return fail_text(f, "true or false", text);
         return GR_OK;
     case GR_FIELD_SHAPE:
-        return parse_shape(text, (gr_shape *)(void *)((char *)base + f->offset)) ? GR_OK
-                                                                               : fail_text(f, "a list like [2, 3]", text);
+        return parse_shape(text, (gr_shape *)(void *)((char *)base + f->offset))
+                   ? GR_OK
+                   : fail_text(f, "a list like [2, 3]", text);
     case GR_FIELD_DTYPE: {
         gr_dtype t = gr_dtype_named(text);
         if (t == GR_DTYPE_NONE && strcmp(text, "none") != 0)
@@ -368,7 +371,7 @@ gr_status gr_field_parse(const gr_field *f, void *base, const char *text, char *
     }
 }
 
-/* ---- a spec from text ----------------------------------------------------------------------------------------------- */
+/* ---- a spec from text -------------------------------------------------------------------------------------------- */
 
 static gr_status unknown_option(const gr_kind *kind, gr_at at, const char *name)
 {
@@ -520,15 +523,15 @@ static gr_status parse_option(const char **p, const gr_kind *kind, gr_at at, voi
     }
     const char *end = value_end(start);
     if (!end)
-        return gr_fail(GR_EARG, at, "%s: argument %s: expected a value that ends in , or ), found %.40s", kind->name, f->name,
-            start);
+        return gr_fail(GR_EARG, at, "%s: argument %s: expected a value that ends in , or ), found %.40s", kind->name,
+            f->name, start);
     *p = end;
     while (end > start && isspace((unsigned char)end[-1]))
         end--;
     n = (size_t)(end - start);
     if (n == 0 || n > LONGEST_VALUE)
-        return gr_fail(GR_EARG, at, "%s: argument %s: expected a value of 1 .. %d characters, found %zu", kind->name, f->name,
-            LONGEST_VALUE, n);
+        return gr_fail(GR_EARG, at, "%s: argument %s: expected a value of 1 .. %d characters, found %zu", kind->name,
+            f->name, LONGEST_VALUE, n);
     memcpy(value, start, n);
     value[n] = '\0';
     return set_field(kind, at, spec, f, value);

@@ -300,8 +300,8 @@ static void concatenating_along_any_axis(void)
     CU_ASSERT(holds(rows, 8, (double[]){0, 1, 2, 3, 0, 2, 1, 3}));
     CU_ASSERT(holds(columns, 10, (double[]){0, 1, 0, 0, 2, 2, 3, 1, 1, 3}));
     CU_ASSERT_PTR_NULL(gr_array_concat(&GR_LIST(a, c), 0));
-    expect_error(GR_ESHAPE, "expected arrays like the first, int32 [2, 2], but for axis 0, found int32 [2, 1] as number 1",
-        "width");
+    expect_error(GR_ESHAPE,
+        "expected arrays like the first, int32 [2, 2], but for axis 0, found int32 [2, 1] as number 1", "width");
     gr_array_cast(c, GR_F32);
     CU_ASSERT_PTR_NULL(gr_array_concat(&GR_LIST(a, c), 1));
     expect_error(GR_EDTYPE, "found float32 [2, 1]", "dtype");

@@ -132,10 +132,12 @@ static void impossible_values_name_kind_field_and_range(void)
         const void *spec;
         const char *part;
     } rows[] = {
-        {"required", SweetPotato(0), "SweetPotato: argument plates: expected a number of at least 1 and at most 12, found 0"},
+        {"required", SweetPotato(0),
+            "SweetPotato: argument plates: expected a number of at least 1 and at most 12, found 0"},
         {"too many", SweetPotato(13), "argument plates: expected a number of at least 1 and at most 12, found 13"},
         {"negative", SweetPotato(-1), "found -1"},
-        {"open end", SweetPotato(1, .salt = -0.5f), "argument salt: expected a number above 0 and at most 1, found -0.5"},
+        {"open end", SweetPotato(1, .salt = -0.5f),
+            "argument salt: expected a number above 0 and at most 1, found -0.5"},
         {"NaN", SweetPotato(1, .salt = NAN), "argument salt: expected a number above 0 and at most 1, found nan"},
         {"infinity", SweetPotato(1, .salt = INFINITY), "found inf"},
         {"open top", SweetPotato(1, .oil = 1), "argument oil: expected a number of at least 0 and below 1, found 1"},
@@ -143,10 +145,13 @@ static void impossible_values_name_kind_field_and_range(void)
         {"dtype", SweetPotato(1, .dtype = (gr_dtype)99), "argument dtype: expected a dtype"},
         {"rank", SweetPotato(1, .tray = {9, {0}}), "argument tray: expected at most 8 numbers, found 9"},
         {"no list", GR_SPEC(Lasagna, .filling = "x"), "argument layers: expected a list of numbers (it is required)"},
-        {"range of a list", GR_SPEC(Lasagna, .layers = GR_SHAPE(2, 0)), "argument layers: expected a number of at least 1, found [2, 0]"},
-        {"no text", GR_SPEC(Lasagna, .layers = GR_SHAPE(2)), "argument filling: expected a value (it is required), found none"},
+        {"range of a list", GR_SPEC(Lasagna, .layers = GR_SHAPE(2, 0)),
+            "argument layers: expected a number of at least 1, found [2, 0]"},
+        {"no text", GR_SPEC(Lasagna, .layers = GR_SHAPE(2)),
+            "argument filling: expected a value (it is required), found none"},
         {"no spec", GR_SPEC(Lasagna, .layers = GR_SHAPE(2), .filling = "a"), "argument topping: expected a value"},
-        {"of a nested one", SweetPotato(1, .side = SweetPotato(40)), "plates: expected a number of at least 1 and at most 12, found 40"},
+        {"of a nested one", SweetPotato(1, .side = SweetPotato(40)),
+            "plates: expected a number of at least 1 and at most 12, found 40"},
         {"no kind", &(Water_spec){.base.kind = NULL}, "expected a spec made by its macro"},
         {"NULL", NULL, "expected a spec, found NULL"},
     };
@@ -185,9 +190,10 @@ static void text_gives_what_differs_from_the_default(void)
 
 static void text_parses_back_to_an_equal_spec(void)
 {
-    const dish *specs[] = {
-        Water(), SweetPotato(3), SweetPotato(12, .salt = 1.0f / 3, .oil = 1.0 / 3, .no_lid = true, .seeds = INT64_MIN),
-        SweetPotato(1, .has_oil = true, .oil = 0, .herb = "null"), SweetPotato(1, .herb = ""), SweetPotato(1, .herb = "a\\\"b, (c=[d"),
+    const dish *specs[] = {Water(), SweetPotato(3),
+        SweetPotato(12, .salt = 1.0f / 3, .oil = 1.0 / 3, .no_lid = true, .seeds = INT64_MIN),
+        SweetPotato(1, .has_oil = true, .oil = 0, .herb = "null"), SweetPotato(1, .herb = ""),
+        SweetPotato(1, .herb = "a\\\"b, (c=[d"),
         SweetPotato(1, .tray = GR_SHAPE(GR_BATCH, gr_dim_batch(3), -1), .heat = HOT_MILD, .dtype = GR_U8)};
     for (size_t i = 0; i < COUNT(specs); i++) {
         char one[400], two[400];
@@ -202,13 +208,13 @@ static void text_parses_back_to_an_equal_spec(void)
 
 static void names_and_options_may_be_spelled_in_these_ways(void)
 {
-    static const char *const same[] = {"SweetPotato(plates=4, salt=0.5)", "sweet_potato(4, salt=0.5)", "yam(salt=5e-1,plates=4)",
-        " batata ( plates = 4 , salt = 0.5 ) ", "yam(4, salt=.5,)", "yam(4, 0, 0.5)"};
+    static const char *const same[] = {"SweetPotato(plates=4, salt=0.5)", "sweet_potato(4, salt=0.5)",
+        "yam(salt=5e-1,plates=4)", " batata ( plates = 4 , salt = 0.5 ) ", "yam(4, salt=.5,)", "yam(4, 0, 0.5)"};
     for (size_t i = 0; i < COUNT(same); i++) {
         char text[200];
         void *a = gr_spec_parse(same[i], dishes, "dish", GR_HERE);
-        GR_EXPECT(a && strcmp(gr_spec_text(a, text, sizeof text), "SweetPotato(plates=4, salt=0.5)") == 0, "%s: %s", same[i],
-            a ? text : gr_error_message());
+        GR_EXPECT(a && strcmp(gr_spec_text(a, text, sizeof text), "SweetPotato(plates=4, salt=0.5)") == 0, "%s: %s",
+            same[i], a ? text : gr_error_message());
         gr_error_clear();
         gr_spec_free(a);
     }
@@ -221,13 +227,15 @@ static void texts_that_are_wrong_say_why(void)
         gr_status status;
         const char *part;
     } rows[] = {
-        {"sweet_potatoe(3)", GR_ENAME, "unknown dish \"sweet_potatoe\" (did you mean sweet_potato?); known ones are sweet_potato, water, lasagna"},
+        {"sweet_potatoe(3)", GR_ENAME,
+            "unknown dish \"sweet_potatoe\" (did you mean sweet_potato?); known ones are sweet_potato, water, lasagna"},
         {"soup", GR_ENAME, "unknown dish \"soup\"; known ones are"},
         {"", GR_ENAME, "unknown dish \"\""},
         {"ya", GR_ENAME, "unknown dish"},
         {"yam", GR_EARG, "SweetPotato: argument plates"},
         {"yam(plates=0)", GR_EARG, "argument plates: expected a number of at least 1"},
-        {"yam(plates=3, sault=1)", GR_ENAME, "SweetPotato: unknown option sault (did you mean salt?); known ones are plates, seeds, salt"},
+        {"yam(plates=3, sault=1)", GR_ENAME,
+            "SweetPotato: unknown option sault (did you mean salt?); known ones are plates, seeds, salt"},
         {"water(x=1)", GR_ENAME, "Water: unknown option x; it has none"},
         {"water(1)", GR_EARG, "Water: expected name=value, found 1"},
         {"yam(plates=3", GR_EARG, "expected a value that ends in , or )"},
@@ -242,7 +250,9 @@ static void texts_that_are_wrong_say_why(void)
         {"yam(3, tray=[1, 2)", GR_EARG, "argument tray: expected a"},
         {"yam(3, tray=[1,2,3,4,5,6,7,8,9])", GR_EARG, "argument tray"},
         {"yam(3, dtype=float7)", GR_EARG, "argument dtype: expected float32"},
-        {"yam(3, heat=mildd)", GR_ENAME, "SweetPotato: argument heat: unknown name \"mildd\" (did you mean mild?); known ones are default, mild, wild"},
+        {"yam(3, heat=mildd)", GR_ENAME,
+            "SweetPotato: argument heat: unknown name \"mildd\" (did you mean mild?); known ones are default, mild, "
+            "wild"},
         {"yam(3, herb=\"open)", GR_EARG, "argument herb: expected a value that ends"},
         {"yam(3, herb=\"a\"b)", GR_EARG, "argument herb: expected"},
         {"yam(3, side=water)", GR_EARG, "argument side: expected a spec or pointer"},
@@ -260,7 +270,8 @@ static void texts_that_are_wrong_say_why(void)
 
 static void every_cut_of_a_text_is_taken_or_refused_cleanly(void)
 {
-    static const char whole[] = "yam(plates=3, salt=0.5, herb=\"a \\\"b\\\" \\x41\", tray=[2, 3B], heat=wild, dtype=f64)";
+    static const char whole[] =
+        "yam(plates=3, salt=0.5, herb=\"a \\\"b\\\" \\x41\", tray=[2, 3B], heat=wild, dtype=f64)";
     char cut[sizeof whole];
     for (size_t n = 0; n + 1 < sizeof whole; n++)
         for (int damage = 0; damage < 6; damage++) {
@@ -294,16 +305,18 @@ static void setting_an_option_keeps_the_old_value_on_failure(void)
 static void snake_case_is_that_of_keras(void)
 {
     /* what the two substitutions of Keras 3's to_snake_case give in Python */
-    static const char *const rows[][2] = {{"BatchNormalization", "batch_normalization"}, {"Dense", "dense"}, {"ReLU", "re_lu"},
-        {"PReLU", "p_re_lu"}, {"LSTM", "lstm"}, {"GRU", "gru"}, {"Conv2D", "conv2d"}, {"Conv2DTranspose", "conv2d_transpose"},
-        {"KLDivergence", "kl_divergence"}, {"ReduceLROnPlateau", "reduce_lr_on_plateau"}, {"AUC", "auc"},
-        {"MaxPooling2D", "max_pooling2d"}, {"RMSprop", "rm_sprop"}, {"AdamW", "adam_w"}, {"TextVectorization", "text_vectorization"},
-        {"My-Layer x", "my_layerx"}, {"a", "a"}, {"", ""}, {"aB", "a_b"}, {"ABc", "a_bc"}, {"LayerNormalization", "layer_normalization"},
-        {"ELU", "elu"}, {"GELU", "gelu"}, {"SGD", "sgd"}, {"MeanSquaredError", "mean_squared_error"}, {"_Private", "__private"}};
+    static const char *const rows[][2] = {{"BatchNormalization", "batch_normalization"}, {"Dense", "dense"},
+        {"ReLU", "re_lu"}, {"PReLU", "p_re_lu"}, {"LSTM", "lstm"}, {"GRU", "gru"}, {"Conv2D", "conv2d"},
+        {"Conv2DTranspose", "conv2d_transpose"}, {"KLDivergence", "kl_divergence"},
+        {"ReduceLROnPlateau", "reduce_lr_on_plateau"}, {"AUC", "auc"}, {"MaxPooling2D", "max_pooling2d"},
+        {"RMSprop", "rm_sprop"}, {"AdamW", "adam_w"}, {"TextVectorization", "text_vectorization"},
+        {"My-Layer x", "my_layerx"}, {"a", "a"}, {"", ""}, {"aB", "a_b"}, {"ABc", "a_bc"},
+        {"LayerNormalization", "layer_normalization"}, {"ELU", "elu"}, {"GELU", "gelu"}, {"SGD", "sgd"},
+        {"MeanSquaredError", "mean_squared_error"}, {"_Private", "__private"}};
     char buf[64], tiny[6];
     for (size_t i = 0; i < COUNT(rows); i++)
-        GR_EXPECT(strcmp(gr_snake_case(rows[i][0], buf, sizeof buf), rows[i][1]) == 0, "%s: found %s, expected %s", rows[i][0],
-            buf, rows[i][1]);
+        GR_EXPECT(strcmp(gr_snake_case(rows[i][0], buf, sizeof buf), rows[i][1]) == 0, "%s: found %s, expected %s",
+            rows[i][0], buf, rows[i][1]);
     CU_ASSERT_STRING_EQUAL(gr_snake_case("BatchNormalization", tiny, sizeof tiny), "batch");
 }
 
@@ -339,7 +352,8 @@ static void a_table_in_which_0_would_be_lost_is_found(void)
     char buf[200];
     for (size_t i = 0; i < COUNT(rows); i++) {
         const char *fault = gr_fields_fault(rows[i].field, sizeof(Bad_spec), buf, sizeof buf);
-        GR_EXPECT(rows[i].part ? fault && strstr(fault, rows[i].part) : !fault, "%s: found %s", rows[i].why, fault ? fault : "nothing");
+        GR_EXPECT(rows[i].part ? fault && strstr(fault, rows[i].part) : !fault, "%s: found %s", rows[i].why,
+            fault ? fault : "nothing");
     }
     static const gr_field twice[] = {GR_INT(Bad_spec, n), GR_INT(Bad_spec, n), {0}};
     const char *fault = gr_fields_fault(twice, sizeof(Bad_spec), buf, sizeof buf);
@@ -387,10 +401,10 @@ static void running_out_of_memory_leaks_nothing(void)
     CU_ASSERT(failures >= 6); /* two specs, two herbs, the parsed one and its herb */
 }
 
-GR_SUITE("core/kind.c", GR_TEST(a_copy_has_the_defaults_and_owns_its_texts), GR_TEST(a_presence_flag_lets_0_be_asked_for),
-    GR_TEST(nested_specs_are_copied_too), GR_TEST(impossible_values_name_kind_field_and_range),
-    GR_TEST(text_gives_what_differs_from_the_default), GR_TEST(text_parses_back_to_an_equal_spec),
-    GR_TEST(names_and_options_may_be_spelled_in_these_ways), GR_TEST(texts_that_are_wrong_say_why),
-    GR_TEST(every_cut_of_a_text_is_taken_or_refused_cleanly), GR_TEST(setting_an_option_keeps_the_old_value_on_failure),
-    GR_TEST(snake_case_is_that_of_keras), GR_TEST(a_table_in_which_0_would_be_lost_is_found),
-    GR_TEST(running_out_of_memory_leaks_nothing))
+GR_SUITE("core/kind.c", GR_TEST(a_copy_has_the_defaults_and_owns_its_texts),
+    GR_TEST(a_presence_flag_lets_0_be_asked_for), GR_TEST(nested_specs_are_copied_too),
+    GR_TEST(impossible_values_name_kind_field_and_range), GR_TEST(text_gives_what_differs_from_the_default),
+    GR_TEST(text_parses_back_to_an_equal_spec), GR_TEST(names_and_options_may_be_spelled_in_these_ways),
+    GR_TEST(texts_that_are_wrong_say_why), GR_TEST(every_cut_of_a_text_is_taken_or_refused_cleanly),
+    GR_TEST(setting_an_option_keeps_the_old_value_on_failure), GR_TEST(snake_case_is_that_of_keras),
+    GR_TEST(a_table_in_which_0_would_be_lost_is_found), GR_TEST(running_out_of_memory_leaks_nothing))

@@ -14,8 +14,8 @@ static void check_texts(const char *where)
         double x;
         const char *want;
     } rows[] = {{0.1, "0.1"}, {1e-7, "1e-07"}, {-0.5, "-0.5"}, {3, "3"}, {1e300, "1e+300"}, {0, "0"}, {-0.0, "-0"},
-        {(double)INFINITY, "inf"}, {-(double)INFINITY, "-inf"}, {(double)NAN, "nan"}, {-(double)NAN, "nan"}, {1.0 / 3, "0.3333333333333333"},
-        {DBL_MAX, NULL}, {DBL_TRUE_MIN, NULL}};
+        {(double)INFINITY, "inf"}, {-(double)INFINITY, "-inf"}, {(double)NAN, "nan"}, {-(double)NAN, "nan"},
+        {1.0 / 3, "0.3333333333333333"}, {DBL_MAX, NULL}, {DBL_TRUE_MIN, NULL}};
     char buf[GR__NUMBER_TEXT];
     for (size_t i = 0; i < COUNT(rows); i++) {
         gr__double_text(rows[i].x, buf);
@@ -50,15 +50,16 @@ static void the_locale_does_not_matter(void)
 
 static void what_is_no_number_is_refused(void)
 {
-    static const char *const wrong[] = {"", " 1", "-", ".", "e5", "0x10", "1,5", "1e", "--1", "1 ", "in", "n", "+-1", "1e+"};
+    static const char *const wrong[] = {
+        "", " 1", "-", ".", "e5", "0x10", "1,5", "1e", "--1", "1 ", "in", "n", "+-1", "1e+"};
     double x;
     for (size_t i = 0; i < COUNT(wrong); i++)
         GR_EXPECT(!gr__double_parse(wrong[i], NULL, &x), "\"%s\" was read as %g", wrong[i], x);
     static const struct {
         const char *text, *rest;
         double x;
-    } right[] = {{"1e400", "", (double)INFINITY}, {"1e", "e", 1}, {".5)", ")", 0.5}, {"5.,", ",", 5}, {"-1e-400", "", -0.0},
-        {"Infinity", "", (double)INFINITY}, {"+3", "", 3}, {"0x10", "x10", 0}};
+    } right[] = {{"1e400", "", (double)INFINITY}, {"1e", "e", 1}, {".5)", ")", 0.5}, {"5.,", ",", 5},
+        {"-1e-400", "", -0.0}, {"Infinity", "", (double)INFINITY}, {"+3", "", 3}, {"0x10", "x10", 0}};
     for (size_t i = 0; i < COUNT(right); i++) {
         const char *end = "";
         GR_EXPECT(gr__double_parse(right[i].text, &end, &x) && x == right[i].x && strcmp(end, right[i].rest) == 0,
@@ -71,7 +72,8 @@ static void integers_stop_at_their_ends(void)
     int64_t x = 0;
     CU_ASSERT(gr__int_parse("9223372036854775807", NULL, &x) && x == INT64_MAX);
     CU_ASSERT(gr__int_parse("-9223372036854775808", NULL, &x) && x == INT64_MIN);
-    static const char *const wrong[] = {"9223372036854775808", "-9223372036854775809", "", "-", "1.5", "abc", "99999999999999999999"};
+    static const char *const wrong[] = {
+        "9223372036854775808", "-9223372036854775809", "", "-", "1.5", "abc", "99999999999999999999"};
     for (size_t i = 0; i < COUNT(wrong); i++)
         GR_EXPECT(!gr__int_parse(wrong[i], NULL, &x), "\"%s\" was read as %lld", wrong[i], (long long)x);
 }
