@@ -21,7 +21,7 @@ static gr_tensor *add_param(gr_tape *t, gr_dtype dtype, gr_shape shape, gr_tenso
         t->cap_params = more;
     }
     gr_tensor out = {.dtype = dtype, .shape = shape};
-    gr__node like = {.op = &gr_op_param, .n_out = 1, .out = &out, .scope = &t->root, .at = at};
+    gr__node like = {.op = &gr_op_param, .n_out = 1, .out = &out, .scope = t->parent->scope, .at = at};
     gr_tensor *p = gr__node_build(t, &like, 0, NULL);
     if (gr__is_bad(p))
         return GR_BAD;
