@@ -38,6 +38,7 @@
 
 typedef float vf __attribute__((vector_size(4 * GR_W)));
 typedef int32_t vi __attribute__((vector_size(4 * GR_W)));
+typedef uint32_t vu __attribute__((vector_size(4 * GR_W)));
 typedef float vf_unaligned __attribute__((vector_size(4 * GR_W), aligned(4), may_alias));
 
 #ifdef GR_VEC_512
@@ -61,6 +62,20 @@ GR_INLINE vf vf_set1(float c)
 GR_INLINE vi vi_set1(int32_t c)
 {
     return c - (vi){0};
+}
+
+/* Integers wrap around. */
+GR_INLINE vi vi_add(vi a, vi b)
+{
+    return (vi)((vu)a + (vu)b);
+}
+GR_INLINE vi vi_sub(vi a, vi b)
+{
+    return (vi)((vu)a - (vu)b);
+}
+GR_INLINE vi vi_shl(vi a, int bits)
+{
+    return (vi)((vu)a << bits);
 }
 
 /* ---- a*b + c, rounded once -------------------------------------------------------------------------------------- */

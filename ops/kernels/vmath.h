@@ -61,7 +61,7 @@ GR_INLINE vf vf_exp_inner(vf x)
 {
     vi n;
     vf r = vf_exp_reduced(x, &n), p = vf_fma(vf_exp_rest(r), r * r, r) + 1.0f;
-    return (vf)((vi)p + (n << 23));
+    return (vf)vi_add((vi)p, vi_shl(n, 23));
 }
 
 GR_INLINE vf vf_exp(vf x)
@@ -77,7 +77,7 @@ GR_INLINE vf vf_expm1(vf x)
     vi n;
     vf inside = vf_sel(vf_lt(x, vf_set1(-20)), vf_set1(-20), x); /* e^-20 is lost beside 1 */
     vf r = vf_exp_reduced(inside, &n), p = vf_fma(vf_exp_rest(r), r * r, r);
-    vf half = (vf)((n << 23) + (126 << 23));
+    vf half = (vf)vi_add(vi_shl(n, 23), vi_set1(126 << 23));
     vf y = vf_fma(p, half, half - 0.5f) * 2.0f;
     y = vf_sel(vf_le(x, vf_set1(0x1.62e42ep6f)), y, x * vf_set1(0x1.fffffep127f));
     return vf_sel(vf_lt(vf_abs(x), vf_set1(0x1p-24f)), x, y);
@@ -97,14 +97,18 @@ GR_INLINE vf vf_log_inner(vf f, vf e)
 /* x = 2^e m, 2/3 <= m < 4/3, of a positive normal x */
 GR_INLINE vi vf_exponent(vf x)
 {
-    return ((vi)x - 0x3f2aaaab) >> 23; /* the bits of 2/3 */
+    return vi_sub((vi)x, vi_set1(0x3f2aaaab)) >> 23; /* the bits of 2/3 */
+}
+/* x 2^-e, where that is normal too */
+GR_INLINE vf vf_scaled_down(vf x, vi e)
+{
+    return (vf)vi_sub((vi)x, vi_shl(e, 23));
 }
 
 GR_INLINE vf vf_log(vf x)
 {
     vi e = vf_exponent(x);
-    vf m = (vf)((vi)x - (e << 23));
-    vf y = vf_log_inner(m - 1.0f, __builtin_convertvector(e, vf));
+    vf y = vf_log_inner(vf_scaled_down(x, e) - 1.0f, __builtin_convertvector(e, vf));
     y = vf_sel(vf_lt(x, vf_inf()), y, x); /* inf and NaN as they are */
     vf low = vf_sel(vf_le(x, vf_set1(-GR_LEAST)), vf_set1(__builtin_nanf("")), -vf_inf());
     return vf_sel(vf_lt(x, vf_set1(GR_LEAST)), low, y);
@@ -115,8 +119,8 @@ GR_INLINE vf vf_log1p(vf x)
 {
     vf u = x + 1.0f;
     vi e = vf_exponent(u);
-    vf scale = (vf)((127 << 23) - (e << 23));
-    vf near = vf_fma(x, scale, scale - 1.0f), far = (vf)((vi)u - (e << 23)) - 1.0f; /* far: 2^-e may be denormal */
+    vf scale = vf_scaled_down(vf_set1(1), e);
+    vf near = vf_fma(x, scale, scale - 1.0f), far = vf_scaled_down(u, e) - 1.0f; /* far: 2^-e may be denormal */
     vf f = vf_sel(vf_lt(u, vf_set1(0x1p30f)), near, far);
     vf y = vf_log_inner(f, __builtin_convertvector(e, vf));
     y = vf_sel(vf_lt(x, vf_inf()), y, x);
@@ -184,7 +188,7 @@ GR_INLINE vf vf_sin_quarter(vf r, vi n)
     vf s = vf_fma(r * u, GR_POLY(u, 0x1.7cd42ap-19f, -0x1.a05bb2p-13f, 0x1.111176p-7f, -0x1.555556p-3f), r);
     vf c = vf_fma(u * u, GR_POLY(u, 0x1.99e0e4p-16f, -0x1.6c0c1ap-10f, 0x1.55554ap-5f),
         vf_fma(u, vf_set1(-0.5f), vf_set1(1)));
-    return (vf)((vi)vf_sel(vi_nonzero(n & 1), c, s) ^ ((n & 2) << 30));
+    return (vf)((vi)vf_sel(vi_nonzero(n & 1), c, s) ^ vi_shl(n & 2, 30));
 }
 
 static __attribute__((noinline, cold, unused)) void vf_far_lanes(vf *y, const vf *x, double (*f)(double))
@@ -207,7 +211,7 @@ GR_INLINE vf vf_sin(vf x)
 GR_INLINE vf vf_cos(vf x)
 {
     vi n;
-    vf a = vf_abs(x), r = vf_turn(a, &n), y = vf_sin_quarter(r, n + 1);
+    vf a = vf_abs(x), r = vf_turn(a, &n), y = vf_sin_quarter(r, vi_add(n, vi_set1(1)));
     if (__builtin_expect(vm_any(vf_lt(vf_set1(GR_FAR_ANGLE), a)), 0))
         vf_far_lanes(&y, &x, cos);
     return y;
@@ -217,6 +221,7 @@ GR_INLINE vf vf_cos(vf x)
 
 typedef double vd __attribute__((vector_size(4 * GR_W)));
 typedef int64_t vl __attribute__((vector_size(4 * GR_W)));
+typedef uint64_t vul __attribute__((vector_size(4 * GR_W)));
 typedef float vf_half __attribute__((vector_size(2 * GR_W)));
 
 /* Horner without fma: the same bits everywhere, and digits to spare */
@@ -247,14 +252,14 @@ GR_INLINE vf_half vf_half_pow(vf_half m, vf_half e, vf_half y)
     vd z = t + 0x1.8p52, k = z - 0x1.8p52;
     vd p = GR_DPOLY(t - k, 0x1.059fb4e05da34p-16, 0x1.44879cab8e1aap-13, 0x1.5d850e11e72ffp-10, 0x1.3b29c1db20deap-7,
         0x1.c6b0864f14458p-5, 0x1.ebfbe0a696dcap-3, 0x1.62e42ffca3c31p-1, 0x1.ffffffffab9e7p-1);
-    return __builtin_convertvector((vd)((vl)p + ((vl)z << 52)), vf_half);
+    return __builtin_convertvector((vd)((vul)p + ((vul)z << 52)), vf_half);
 }
 
 static __attribute__((noinline, unused)) vf vf_pow(vf x, vf y)
 {
     vf a = vf_abs(x), zero = vf_set1(0), one = vf_set1(1);
-    vi e = ((vi)a - 0x3f3504f3) >> 23; /* the bits of sqrt(1/2) */
-    vf m = (vf)((vi)a - (e << 23)), ef = __builtin_convertvector(e, vf), r;
+    vi e = vi_sub((vi)a, vi_set1(0x3f3504f3)) >> 23; /* the bits of sqrt(1/2) */
+    vf m = vf_scaled_down(a, e), ef = __builtin_convertvector(e, vf), r;
     vf_half mh[2], eh[2], yh[2], rh[2];
     memcpy(mh, &m, sizeof m), memcpy(eh, &ef, sizeof ef), memcpy(yh, &y, sizeof y);
     rh[0] = vf_half_pow(mh[0], eh[0], yh[0]), rh[1] = vf_half_pow(mh[1], eh[1], yh[1]);
