@@ -3,6 +3,7 @@
  * level down. */
 #include "core/node.h"
 #include "core/size.h"
+#include "core/thread.h"
 #include <string.h>
 
 /* What all levels share. */
@@ -265,8 +266,10 @@ gr_status gr_eval_with(int n, gr_tensor *const *x, gr_array **out, const gr_eval
             f.uses[id] += is_assign(t->node[id]);
         count_uses(&f);
         s = bind_inputs(&f, o, copies);
+        uint64_t denormals = gr__ftz_on(); /* as programs run */
         if (s == GR_OK)
             s = run(&f, &e);
+        gr__ftz_restore(denormals);
         if (s == GR_OK)
             s = outputs(&f, n, x, out, o->commit);
         frame_free(&f);

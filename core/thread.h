@@ -27,6 +27,8 @@ GR_API int gr_num_threads(void);
 /* Held within 1 .. GR_MAX_THREADS; 0 or less brings the default back. Results do not depend on it. */
 GR_API void gr_set_num_threads(int n);
 
+#ifndef __cplusplus /* what follows is the library's own, and _Atomic is no C++ */
+
 /* CPUs that this process may use, 1 or more. */
 int gr__cpu_count(void);
 
@@ -58,6 +60,8 @@ static inline void gr__split(int64_t n, int parts, int i, int64_t *begin, int64_
  * before, for gr__ftz_restore. */
 uint64_t gr__ftz_on(void);
 void gr__ftz_restore(uint64_t old);
+
+#endif
 
 GR_END
 #endif
