@@ -4,6 +4,11 @@
  *   matmul.h        the matrix product
  *   reduce.h        sums, means, extremes over axes
  *   shape_ops.h     reshape, transpose, slice, pad, concatenate, ...
+ *   gather.h        take, gather, scatter_add, one_hot
+ *   create.h        full, zeros, ones, arange
+ *   random_ops.h    random numbers, dropout
+ *   composite.h     softmax, log_softmax, batch_norm, layer_norm
+ *   loss.h          cross-entropies and distances of each sample
  *   control.h       stop_gradient
  * To add an op: one block in its family's file (a descriptor, core/op.h), its name in GR_OPS below, its declaration in
  * the family's header. Gradient check, comparison of compiled with plain evaluation, dtype sweep and error cases follow
@@ -12,20 +17,29 @@
 #ifndef GRAPE_OPS_OPS_H
 #define GRAPE_OPS_OPS_H
 
+#include "ops/composite.h"
 #include "ops/control.h"
+#include "ops/create.h"
 #include "ops/elementwise.h"
+#include "ops/gather.h"
+#include "ops/loss.h"
 #include "ops/matmul.h"
+#include "ops/random_ops.h"
 #include "ops/reduce.h"
 #include "ops/shape_ops.h"
 
 GR_BEGIN
 
 /* Grape's ops that are not elementwise. */
-#define GR_OPS(OP)                                                                                                     \
-    OP(matmul)                                                                                                         \
-    OP(sum)                                                                                                            \
-    OP(prod) OP(max) OP(min) OP(any) OP(all) OP(argmax) OP(argmin) OP(count) OP(reshape) OP(transpose)                 \
-        OP(broadcast_to) OP(slice) OP(unslice) OP(pad) OP(concatenate) OP(stop_gradient)
+/* clang-format off */
+#define GR_OPS(OP)                                                                                                    \
+    OP(matmul)                                                                                                        \
+    OP(sum) OP(prod) OP(max) OP(min) OP(any) OP(all) OP(argmax) OP(argmin) OP(count)                                  \
+    OP(reshape) OP(transpose) OP(broadcast_to) OP(slice) OP(unslice) OP(pad) OP(concatenate)                          \
+    OP(take) OP(take_back) OP(take_along_axis) OP(take_along_axis_back) OP(gather) OP(scatter_add) OP(one_hot)        \
+    OP(arange) OP(random_uniform) OP(random_normal) OP(random_truncated_normal) OP(random_bits)                       \
+    OP(stop_gradient)
+/* clang-format on */
 
 GR_END
 #endif

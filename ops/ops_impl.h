@@ -38,6 +38,9 @@ gr_shape gr__reduced_shape(gr_shape s, const bool *mask, bool keepdims);
  * what the batch size makes it when the program runs. */
 gr_tensor *gr__count_of(gr_at at, gr_tensor *x, const bool *mask);
 
+/* x [.., classes] at labels [.., 1] -> [.., 1]; a label outside 0 .. classes-1 is out of range, negative ones too. */
+gr_tensor *gr__take_labels(gr_at at, gr_tensor *x, gr_tensor *labels);
+
 /* Place of the node whose gradient is being built. */
 #define GR_VJP_AT(v) ((v)->node->node->at)
 
