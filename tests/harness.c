@@ -35,16 +35,24 @@ void gr_test_skip(const char *reason)
     skip_reason = reason;
 }
 
+/* Paths live until the end: the chain keeps them in sight of the leak checker. */
+static struct path {
+    struct path *next;
+    char text[];
+} *paths;
+
 static char *join(const char *folder, const char *name)
 {
     size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = malloc(size);
-    if (!path) {
+    struct path *p = malloc(sizeof *p + size);
+    if (!p) {
         fprintf(stderr, "test harness: out of memory\n");
         exit(2);
     }
-    snprintf(path, size, "%s/%s", folder, name);
-    return path;
+    p->next = paths;
+    paths = p;
+    snprintf(p->text, size, "%s/%s", folder, name);
+    return p->text;
 }
 
 const char *gr_test_data(void)
