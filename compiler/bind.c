@@ -58,6 +58,12 @@ int gr__root(const gr__plan *p, const gr_tensor *x)
     return p->value[gr__value_of(p, x)].root;
 }
 
+int gr__read_value(const gr__plan *p, int node, int i)
+{
+    const gr__pnode *n = &p->node[node];
+    return n->work == GR__CONTRACT ? n->operand[i] : n->access ? n->access[i].value : gr__root(p, n->node->in[i]);
+}
+
 gr__access gr__operand(const gr__plan *p, int node, int i)
 {
     const gr__pnode *n = &p->node[node];
@@ -147,6 +153,21 @@ static bool reduces_something(const gr_lowering *l)
     return false;
 }
 
+/* A sum over leading or over trailing axes is one over rows or columns; any other is left to the op. */
+static bool leads_or_trails(const gr_lowering *l)
+{
+    int changes = 0;
+    bool last = false, any = false;
+    for (int64_t d = 0; d < l->shape[0].rank; d++) {
+        if (l->shape[0].dim[d] == 1)
+            continue;
+        changes += any && l->axes[d] != last;
+        last = l->axes[d];
+        any = true;
+    }
+    return changes <= 1;
+}
+
 static gr__work work_of(const gr_lowering *l)
 {
     switch (l->kind) {
@@ -155,7 +176,9 @@ static gr__work work_of(const gr_lowering *l)
     case GR_LOWER_REDUCE:
         if (!gr_dtype_is_float(l->dtype[0]) || l->dtype[0] != l->out_dtype)
             return GR__OPAQUE;
-        return reduces_something(l) ? GR__REDUCE : GR__ALIAS;
+        if (!reduces_something(l))
+            return GR__ALIAS;
+        return leads_or_trails(l) ? GR__REDUCE : GR__OPAQUE;
     case GR_LOWER_ALIAS:
         return l->dtype[0] == l->out_dtype ? GR__ALIAS : GR__OPAQUE;
     case GR_LOWER_VIEW:
@@ -273,8 +296,8 @@ gr_status gr__plan_bind(gr__plan *p)
         n_values += t->node[id]->n_out;
     p->n_nodes = (int)t->n_nodes;
     p->n_values = (int)n_values;
-    p->node = gr__arena_alloc(&p->arena, t->n_nodes, sizeof *p->node);
-    p->value = gr__arena_alloc(&p->arena, n_values + p->graph->n_commit, sizeof *p->value); /* and staged commits */
+    p->node = gr__arena_alloc(&p->arena, t->n_nodes, sizeof *p->node); /* and values for partial results and staged commits */
+    p->value = gr__arena_alloc(&p->arena, n_values + t->n_nodes + p->graph->n_commit, sizeof *p->value);
     if (!p->node || !p->value)
         return GR_EMEM;
     int next = 0;
@@ -289,5 +312,15 @@ gr_status gr__plan_bind(gr__plan *p)
     find_live(p);
     integer_views(p);
     find_live(p); /* their sources */
+    for (int id = 0; id < p->n_nodes; id++) {
+        gr__pnode *n = &p->node[id];
+        if (!n->live || (n->work != GR__TILE && n->work != GR__VIEW && n->work != GR__REDUCE))
+            continue;
+        n->access = gr__arena_alloc(&p->arena, n->node->n_in, sizeof *n->access);
+        if (!n->access)
+            return GR_EMEM;
+        for (int i = 0; i < n->node->n_in; i++)
+            n->access[i] = gr__operand(p, id, i);
+    }
     return GR_OK;
 }

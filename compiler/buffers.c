@@ -1,6 +1,6 @@
 /* compiler/buffers.c: which values lie in memory, and where commits go. An assignment is written straight into its
  * variable by the group that computes it if nobody needs the old value after that; else a copy at the end does it. */
-#include "compiler/plan.h"
+#include "compiler/layout.h"
 
 static int add_buffer(gr__plan *p, gr__buffer b)
 {
@@ -40,12 +40,11 @@ static void mark_needed(gr__plan *p)
         const gr__pnode *n = &p->node[id];
         if (n->group < 0)
             continue;
-        if (p->group[n->group].opaque)
-            for (int i = 0; i < n->node->n_out; i++)
-                p->value[n->value + i].needed = true;
+        for (int i = 0; p->group[n->group].opaque && i < n->node->n_out; i++)
+            p->value[n->value + i].needed = true;
         for (int i = 0; i < n->node->n_in; i++) {
-            gr__value *v = &p->value[n->work == GR__CONTRACT ? n->operand[i] : gr__operand(p, id, i).value];
-            if (p->node[v->node].group != n->group || n->work == GR__CONTRACT)
+            gr__value *v = &p->value[gr__read_value(p, id, i)];
+            if (p->node[v->node].group != n->group)
                 v->needed = true;
         }
     }
@@ -63,10 +62,194 @@ static int variable_buffer(gr__plan *p, gr_variable *v)
     return add_buffer(p, (gr__buffer){.space = GR__VARIABLE, .data = v, .bytes = v->bytes, .first = -1});
 }
 
+/* ---- partial results ----------------------------------------------------------------------------------------------- */
+
+static int64_t tiles_along(const gr__layout *l, int axes)
+{
+    int64_t n = axes & GR__ROWS ? (l->rows + l->tile_rows - 1) / l->tile_rows : 1;
+    return axes & GR__COLS ? n * ((l->cols + l->tile_cols - 1) / l->tile_cols) : n;
+}
+
+/* A value of its own for the partial results of each sum that is cut: one whole result per tile along the axes. */
+static gr_status partial_values(gr__plan *p, gr__group *g)
+{
+    if (g->opaque)
+        return GR_OK;
+    g->partial = gr__arena_alloc(&p->arena, g->n_nodes, sizeof *g->partial);
+    if (!g->partial)
+        return GR_EMEM;
+    for (int i = 0; i < g->n_nodes; i++) {
+        g->partial[i] = -1;
+        if (!g->layout->partial[i])
+            continue;
+        int whole = p->node[g->node[i]].value;
+        gr__value *v = &p->value[p->n_values];
+        *v = p->value[whole];
+        v->root = p->n_values;
+        v->count *= tiles_along(g->layout, g->layout->reduced[i]);
+        v->buffer = add_buffer(p, (gr__buffer){.space = GR__ARENA, .bytes = bytes_of(v), .value = whole, .first = -1});
+        g->partial[i] = p->n_values++;
+        p->value[whole].needed = true;
+    }
+    return GR_OK;
+}
+
+/* ---- assignments in place ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    gr__plan *p;
+    int words;
+    uint64_t *next; /* per group: bits of the groups that come right after it */
+    int *stack;
+    bool *seen;
+} order;
+
+static void put_after(order *o, int early, int late)
+{
+    o->next[(int64_t)early * o->words + late / 64] |= UINT64_C(1) << (late % 64);
+}
+
+static bool start_order(order *o)
+{
+    const gr__plan *p = o->p;
+    o->words = (p->n_groups + 63) / 64;
+    o->next = gr__alloc((int64_t)p->n_groups * o->words + 1, sizeof *o->next);
+    o->stack = gr__alloc(p->n_groups + 1, sizeof *o->stack);
+    o->seen = gr__alloc(p->n_groups + 1, sizeof *o->seen);
+    if (!o->next || !o->stack || !o->seen)
+        return false;
+    for (int id = 0; id < p->n_nodes; id++) {
+        const gr__pnode *n = &p->node[id];
+        for (int i = 0; n->group >= 0 && i < n->node->n_in; i++) {
+            int from = p->node[p->value[gr__read_value(p, id, i)].node].group;
+            if (from >= 0 && from != n->group)
+                put_after(o, from, n->group);
+        }
+    }
+    return true;
+}
+
+/* Marks in `seen` the groups that come after g. */
+static void find_later(order *o, int g)
+{
+    int depth = 0;
+    for (int i = 0; i < o->p->n_groups; i++)
+        o->seen[i] = false;
+    for (o->stack[depth++] = g; depth;) {
+        const uint64_t *row = &o->next[(int64_t)o->stack[--depth] * o->words];
+        for (int w = 0; w < o->words; w++)
+            for (uint64_t bits = row[w]; bits; bits &= bits - 1) {
+                int k = w * 64 + __builtin_ctzll(bits);
+                if (!o->seen[k])
+                    o->stack[depth++] = k;
+                o->seen[k] = true;
+            }
+    }
+}
+
+static bool may_fail(const gr__plan *p, int group)
+{
+    const gr__group *g = &p->group[group];
+    return g->opaque && !(p->node[g->node[0]].node->op->traits & GR_RANGED);
+}
+
+static int form_in(const gr__group *g, int node)
+{
+    int i = 0;
+    while (g->node[i] != node)
+        i++;
+    return g->layout->form[i];
+}
+
+/* Is the old value read, in the group that overwrites it, element by element in the same tile? */
+static bool reads_same_element(const gr__plan *p, int node, int value, const gr__group *g, int form)
+{
+    const gr__pnode *n = &p->node[node];
+    if (n->work != GR__TILE || form_in(g, node) != form)
+        return false;
+    for (int i = 0; i < n->node->n_in; i++) {
+        if (n->access[i].value != value)
+            continue;
+        gr__plane x = gr__plane_of(&n->access[i], gr__form_rows(g->layout, form), gr__form_cols(g->layout, form));
+        int64_t row = !(form & GR__ROWS) ? 0 : form & GR__COLS ? g->layout->cols : 1;
+        if (!x.plain || x.offset || x.row != row || x.col != (form & GR__COLS ? 1 : 0))
+            return false;
+    }
+    return true;
+}
+
+/* No reader of the old value may have to come after the group; nor anything that may still fail. */
+static bool readers_allow(order *o, int leaf, int group, int form)
+{
+    const gr__plan *p = o->p;
+    find_later(o, group);
+    for (int k = 0; k < p->n_groups; k++)
+        if (o->seen[k] && may_fail(p, k))
+            return false;
+    for (int id = 0; leaf >= 0 && id < p->n_nodes; id++) {
+        int g = p->node[id].group;
+        for (int i = 0; g >= 0 && i < p->node[id].node->n_in; i++)
+            if (gr__read_value(p, id, i) == leaf &&
+                (g == group ? !reads_same_element(p, id, leaf, &p->group[g], form) : o->seen[g]))
+                return false;
+    }
+    return true;
+}
+
+static void settle(order *o, int leaf, int group)
+{
+    const gr__plan *p = o->p;
+    for (int k = 0; k < p->n_groups; k++)
+        if (k != group && may_fail(p, k))
+            put_after(o, k, group);
+    for (int id = 0; leaf >= 0 && id < p->n_nodes; id++)
+        for (int i = 0; p->node[id].group >= 0 && p->node[id].group != group && i < p->node[id].node->n_in; i++)
+            if (gr__read_value(p, id, i) == leaf)
+                put_after(o, p->node[id].group, group);
+}
+
+static void assign_in_place(order *o, int i)
+{
+    gr__plan *p = o->p;
+    const gr__node *commit = p->graph->commit[i]->node;
+    int root = gr__root(p, p->graph->commit[i]), id = p->value[root].node, group = p->node[id].group, leaf = -1;
+    if (p->node[commit->id].work != GR__ASSIGN || group < 0 || p->group[group].opaque || p->value[root].buffer >= 0)
+        return;
+    const gr__layout *l = p->group[group].layout;
+    int form = form_in(&p->group[group], id);
+    int cut = (l->tile_rows < l->rows ? GR__ROWS : 0) | (l->tile_cols < l->cols ? GR__COLS : 0);
+    if ((form & cut) != cut || p->value[root].dtype != (l->f64 ? GR_F64 : GR_F32) || l->partial[0] ||
+        p->node[id].work == GR__REDUCE)
+        return;
+    for (int v = 0; v < p->n_values; v++)
+        if (p->value[v].buffer == p->commit_buffer[i])
+            leaf = v;
+    if (!readers_allow(o, leaf, group, form))
+        return;
+    settle(o, leaf, group);
+    p->value[root].buffer = p->commit_buffer[i];
+    p->commit_done[i] = true;
+    p->in_place++;
+}
+
+static gr_status assignments(gr__plan *p)
+{
+    order o = {.p = p};
+    bool good = start_order(&o);
+    for (int i = 0; good && i < p->graph->n_commit; i++)
+        assign_in_place(&o, i);
+    gr__free(o.next);
+    gr__free(o.stack);
+    gr__free(o.seen);
+    return good ? GR_OK : GR_EMEM;
+}
+
+/* ---- the pass ------------------------------------------------------------------------------------------------------ */
+
 gr_status gr__plan_buffers(gr__plan *p)
 {
     const gr__graph *g = p->graph;
-    p->buffer = gr__arena_alloc(&p->arena, p->n_values + 2 * g->n_commit + 1, sizeof *p->buffer);
+    p->buffer = gr__arena_alloc(&p->arena, p->n_values + p->n_nodes + 2 * g->n_commit + 1, sizeof *p->buffer);
     p->commit_buffer = gr__arena_alloc(&p->arena, g->n_commit + 1, sizeof *p->commit_buffer);
     p->commit_done = gr__arena_alloc(&p->arena, g->n_commit + 1, sizeof *p->commit_done);
     p->out_value = gr__arena_alloc(&p->arena, g->n_out + 1, sizeof *p->out_value);
@@ -80,7 +263,12 @@ gr_status gr__plan_buffers(gr__plan *p)
         p->commit_buffer[i] = variable_buffer(p, g->commit[i]->node->variable);
     for (int i = 0; i < g->n_out; i++)
         p->out_value[i] = gr__root(p, g->out[i]);
-    for (int v = 0; v < p->n_values; v++)
+    if (!(p->off & GR_PASS_INPLACE))
+        GR_TRY(assignments(p));
+    for (int i = 0; i < p->n_groups; i++)
+        GR_TRY(partial_values(p, &p->group[i]));
+    int n = p->n_values;
+    for (int v = 0; v < n; v++)
         if (p->value[v].needed && p->value[v].root == v && p->value[v].buffer < 0)
             p->value[v].buffer =
                 add_buffer(p, (gr__buffer){.space = GR__ARENA, .bytes = bytes_of(&p->value[v]), .value = v, .first = -1});

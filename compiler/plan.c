@@ -14,7 +14,7 @@ gr__plan *gr__plan_new(const gr__graph *g, int64_t batch, int threads, unsigned 
     gr__plan *p = gr__alloc(1, sizeof *p);
     if (!p)
         return NULL;
-    *p = (gr__plan){.graph = g, .batch = batch, .threads = threads, .off = off | GR_PASS_VIEWS};
+    *p = (gr__plan){.graph = g, .batch = batch, .threads = threads, .off = off};
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
         if (passes[i].run(p) != GR_OK) {
             gr__plan_free(p);

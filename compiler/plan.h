@@ -24,6 +24,14 @@ typedef enum {
     GR__ASSIGN,   /* an alias of its value that is stored in a variable when the step ends */
 } gr__work;
 
+/* How an operand is read: element i of the consumer's shape lies at offset + sum stride[k] i[k] of a root value. */
+typedef struct gr__access {
+    int value; /* a root */
+    int64_t offset;
+    gr_shape shape; /* of the consumer */
+    int64_t stride[GR_MAX_RANK];
+} gr__access;
+
 typedef struct gr__pnode {
     const gr__node *node;
     gr__work work;
@@ -32,6 +40,7 @@ typedef struct gr__pnode {
     bool live;        /* a VIEW that every consumer reads in place is not computed */
     int value;        /* of result 0; the others follow */
     int group;        /* -1: none */
+    gr__access *access; /* TILE, VIEW, REDUCE: per input */
     int operand[2];   /* CONTRACT: root values of a and b, and where in them they start */
     int64_t operand_offset[2];
 } gr__pnode;
@@ -59,21 +68,15 @@ typedef struct gr__buffer {
     int value;        /* whose it is; for pictures */
 } gr__buffer;
 
-/* How an operand is read: element i of the consumer's shape lies at offset + sum stride[k] i[k] of a root value. */
-typedef struct gr__access {
-    int value; /* a root */
-    int64_t offset;
-    gr_shape shape; /* of the consumer */
-    int64_t stride[GR_MAX_RANK];
-} gr__access;
-
-typedef struct gr__program_code gr__code; /* a tile program: tile.h */
+typedef struct gr__code gr__code; /* a tile program: code.h */
+typedef struct gr__layout gr__layout; /* layout.h */
 
 typedef struct gr__group {
     int n_nodes, *node; /* in id order */
     bool opaque;
     int step;
-    gr__code *code;
+    gr__layout *layout;
+    int *partial; /* per node: the value of its partial results, or -1 */
 } gr__group;
 
 typedef struct gr__run gr__run;
@@ -162,6 +165,8 @@ gr_status gr__plan_verify(const gr__plan *p);
 /* The operand i of node n, read through views as far as that goes. */
 gr__access gr__operand(const gr__plan *p, int node, int i);
 int gr__root(const gr__plan *p, const gr_tensor *x);
+/* The root value that node reads as input i. */
+int gr__read_value(const gr__plan *p, int node, int i);
 static inline int gr__value_of(const gr__plan *p, const gr_tensor *x)
 {
     return p->node[x->node->id].value + x->index;

@@ -1,6 +1,7 @@
-/* compiler/steps.c: one step per group and one per commit that needs a copy. */
-#include "compiler/plan.h"
+/* compiler/steps.c: one step per group, per sum of partial results, and per commit that needs a copy. */
+#include "compiler/code.h"
 #include "core/size.h"
+#include "ops/kernels/panel.h"
 #include <string.h>
 
 enum { RANGE = 4096, COPY_BYTES = 65536 }; /* elements of a ranged eval per task; bytes of a copy per task */
@@ -133,16 +134,64 @@ static gr_status commit_steps(gr__plan *p, int i)
     return GR_OK;
 }
 
+/* ---- partial results ----------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int from, to;
+    gr__panel panel; /* a row per partial result */
+    bool f64;
+} combination;
+
+static gr_status run_combine(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end)
+{
+    const combination *c = s->arg;
+    gr__panel p = c->panel;
+    (void)thread, (void)begin, (void)end;
+    p.x = run->data[c->from];
+    p.y = run->data[c->to];
+    gr__panel_rows(&p, c->f64);
+    return GR_OK;
+}
+
+static gr_status combine_steps(gr__plan *p, int group)
+{
+    const gr__group *g = &p->group[group];
+    for (int i = 0; !g->opaque && i < g->n_nodes; i++) {
+        if (g->partial[i] < 0)
+            continue;
+        const gr__pnode *n = &p->node[g->node[i]];
+        const gr__value *whole = &p->value[n->value], *part = &p->value[g->partial[i]];
+        gr__step *s = &p->step[p->n_steps++];
+        combination *c = gr__arena_alloc(&p->arena, 1, sizeof *c);
+        s->ref = gr__arena_alloc(&p->arena, 2, sizeof *s->ref);
+        if (!c || !s->ref)
+            return GR_EMEM;
+        *c = (combination){part->buffer, whole->buffer,
+            {n->low->reduce, part->count / whole->count, whole->count, NULL, whole->count, NULL}, g->layout->f64};
+        s->group = -1;
+        s->fn = run_combine;
+        s->arg = c;
+        s->tasks = 1;
+        s->flops = (double)part->count;
+        s->task_ns = 30 + s->flops * 0.1;
+        snprintf(s->name, sizeof s->name, "combine %lld", (long long)(part->count / whole->count));
+        add_ref(p, s, g->partial[i], part->buffer, false);
+        add_ref(p, s, n->value, whole->buffer, true);
+    }
+    return GR_OK;
+}
+
 gr_status gr__plan_steps(gr__plan *p)
 {
-    p->step = gr__arena_alloc(&p->arena, p->n_groups + 2 * p->graph->n_commit + 1, sizeof *p->step);
+    p->step = gr__arena_alloc(&p->arena, p->n_groups + p->n_nodes + 2 * p->graph->n_commit + 1, sizeof *p->step);
     if (!p->step)
         return GR_EMEM;
     for (int i = 0; i < p->n_groups; i++) {
         gr__step *s = &p->step[p->n_steps++];
         s->group = i;
-        GR_TRY(opaque_step(p, s, p->group[i].node[0]));
+        GR_TRY(p->group[i].opaque ? opaque_step(p, s, p->group[i].node[0]) : gr__lower_group(p, s, i));
         p->flops += s->flops;
+        GR_TRY(combine_steps(p, i));
     }
     for (int i = 0; i < p->graph->n_commit; i++)
         if (!p->commit_done[i])

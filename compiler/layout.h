@@ -1,0 +1,52 @@
+/* compiler/layout.h: how a set of nodes would run as one group.
+ *
+ * A group works on R rows by C columns: leading and trailing axes, collapsed. Each of its values is whole [R x C], a row
+ * [1 x C], a column [R x 1] or a single number, told by two bits: does it vary along rows, along columns? An axis of size 1
+ * has no bit. The domain is cut into tiles, a task each; a kind says along which axes:
+ *
+ *     MAP   both             elementwise work, plain products
+ *     ROW   rows             all columns at hand: softmax, layer norm
+ *     COL   columns          all rows at hand: batch norm, bias gradients, product strips
+ *     ALL   neither          small things, one task
+ *
+ * A sum over an axis that is cut gives one partial result per tile along it; partials are combined in order by a step of
+ * their own, so such a result cannot be used inside the group. Tile sizes depend on shapes alone, hence so do all bits. */
+#ifndef GRAPE_COMPILER_LAYOUT_H
+#define GRAPE_COMPILER_LAYOUT_H
+
+#include "compiler/plan.h"
+
+enum { GR__ROWS = 1, GR__COLS = 2, GR__GROUP_NODES = 96 };
+typedef enum { GR__MAP, GR__ROW, GR__COL, GR__ALL } gr__orientation;
+
+struct gr__layout {
+    gr__orientation kind;
+    int64_t rows, cols;           /* the domain */
+    int64_t tile_rows, tile_cols; /* of a task, at most */
+    int full_tiles;               /* whole tiles of scratch that live at one time */
+    bool f64;
+    unsigned char form[GR__GROUP_NODES];    /* per node of the set, of its result */
+    unsigned char reduced[GR__GROUP_NODES]; /* REDUCE: axes summed over */
+    bool partial[GR__GROUP_NODES];
+};
+
+/* How the nodes (in id order) would run. If they cannot, false, and *why names the rule that refused. */
+bool gr__layout_of(const gr__plan *p, int n, const int *node, gr__layout *out, const char **why);
+
+/* One operand in two dimensions. */
+typedef struct {
+    bool plain; /* element (r, c) lies at offset + r * row + c * col */
+    int64_t offset, row, col;
+} gr__plane;
+/* An access of a consumer whose shape has `rows` x `cols` elements. */
+gr__plane gr__plane_of(const gr__access *a, int64_t rows, int64_t cols);
+static inline int64_t gr__form_rows(const gr__layout *l, int form)
+{
+    return form & GR__ROWS ? l->rows : 1;
+}
+static inline int64_t gr__form_cols(const gr__layout *l, int form)
+{
+    return form & GR__COLS ? l->cols : 1;
+}
+
+#endif

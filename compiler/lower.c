@@ -1,0 +1,456 @@
+/* compiler/lower.c: a group as a tile program.
+ *
+ * Operands in memory are read where they lie if two strides say how and no conversion is needed, else a LOAD brings them
+ * into scratch. A result goes straight to memory if nobody in the group reads it after; else to scratch, and a STORE copies
+ * it out if somebody outside needs it. Scratch slots are reused as soon as their last reader has run. */
+#include "compiler/code.h"
+#include "core/size.h"
+#include "ops/kernels/gemm.h"
+#include "ops/kernels/tile.h"
+#include <string.h>
+
+typedef struct {
+    gr__plan *p;
+    gr__step *step;
+    const gr__group *g;
+    const gr__layout *l;
+    gr__code *code;
+    int n_slots;
+    int slot_form[GR__GROUP_NODES * 6];
+    gr__place made[GR__GROUP_NODES]; /* per node: where its result is read from */
+    gr__instr late[GR__GROUP_NODES]; /* STOREs that wait for the end */
+    int n_late;
+} lowering;
+
+int64_t gr__parts(const gr__layout *l, int axes)
+{
+    int64_t n = 1;
+    if (axes & GR__ROWS)
+        n *= (l->rows + l->tile_rows - 1) / l->tile_rows;
+    if (axes & GR__COLS)
+        n *= (l->cols + l->tile_cols - 1) / l->tile_cols;
+    return n;
+}
+
+static int cut(const gr__layout *l)
+{
+    return (l->tile_rows < l->rows ? GR__ROWS : 0) | (l->tile_cols < l->cols ? GR__COLS : 0);
+}
+
+static int member(const lowering *b, int node)
+{
+    for (int i = 0; i < b->g->n_nodes; i++)
+        if (b->g->node[i] == node)
+            return i;
+    return -1;
+}
+
+static gr_dtype compute_type(const lowering *b)
+{
+    return b->l->f64 ? GR_F64 : GR_F32;
+}
+
+static gr__place new_slot(lowering *b, int form)
+{
+    b->slot_form[b->n_slots] = form;
+    return (gr__place){.buffer = -1, .offset = b->n_slots++, .form = form};
+}
+
+static gr__place in_memory(const lowering *b, int buffer, int form)
+{
+    return (gr__place){.buffer = buffer,
+        .form = form,
+        .row = !(form & GR__ROWS) ? 0 : form & GR__COLS ? b->l->cols : 1,
+        .col = form & GR__COLS ? 1 : 0};
+}
+
+static void touch(lowering *b, int value, bool write)
+{
+    gr__step *s = b->step;
+    int buffer = b->p->value[value].buffer;
+    for (int i = 0; i < s->n_refs; i++)
+        if (s->ref[i].value == value && s->ref[i].write == write)
+            return;
+    s->ref[s->n_refs++] = (gr__ref){value, buffer, write};
+    s->bytes += (double)(b->p->value[value].count * gr_dtype_size(b->p->value[value].dtype));
+}
+
+static void emit(lowering *b, gr__instr in)
+{
+    b->code->instr[b->code->n++] = in;
+}
+
+/* ---- operands ------------------------------------------------------------------------------------------------------ */
+
+static bool same_access(const gr__access *a, const gr__access *c)
+{
+    return a->value == c->value && a->offset == c->offset && gr_shape_equal(a->shape, c->shape) &&
+           memcmp(a->stride, c->stride, (size_t)a->shape.rank * sizeof *a->stride) == 0;
+}
+
+/* An earlier LOAD of the same elements, or -1. */
+static int loaded(const lowering *b, const gr__instr *want, const gr__access *a)
+{
+    for (int i = 0; i < b->code->n; i++) {
+        const gr__instr *in = &b->code->instr[i];
+        if (in->op == GR__I_LOAD && in->y.buffer < 0 && in->form == want->form && in->x[0].buffer == want->x[0].buffer &&
+            (in->access ? want->access && same_access(in->access, a)
+                        : !want->access && in->x[0].offset == want->x[0].offset && in->x[0].row == want->x[0].row &&
+                              in->x[0].col == want->x[0].col))
+            return i;
+    }
+    return -1;
+}
+
+/* The LOAD that would bring an outer operand to a consumer of this form. */
+static gr__instr load_of(const lowering *b, const gr__access *a, int form)
+{
+    const gr__value *v = &b->p->value[a->value];
+    gr__plane x = gr__plane_of(a, gr__form_rows(b->l, form), gr__form_cols(b->l, form));
+    gr__instr in = {.op = GR__I_LOAD, .form = form, .n_x = 1, .dtype = v->dtype, .access = x.plain ? NULL : a};
+    in.x[0] = (gr__place){.buffer = v->buffer, .offset = x.offset, .row = x.row, .col = x.col};
+    if (x.plain)
+        in.form &= (x.row ? GR__ROWS : 0) | (x.col ? GR__COLS : 0);
+    return in;
+}
+
+static gr__place outer_operand(lowering *b, const gr__access *a, int form)
+{
+    gr__instr in = load_of(b, a, form);
+    touch(b, a->value, false);
+    if (!in.access && in.dtype == compute_type(b) && (in.x[0].col == 0 || in.x[0].col == 1))
+        return in.x[0];
+    int old = loaded(b, &in, a);
+    if (old >= 0)
+        return b->code->instr[old].y;
+    in.y = new_slot(b, in.form);
+    emit(b, in);
+    return in.y;
+}
+
+static gr__place operand(lowering *b, int i, int k)
+{
+    const gr__access *a = &b->p->node[b->g->node[i]].access[k];
+    int from = member(b, b->p->value[a->value].node);
+    return from >= 0 ? b->made[from] : outer_operand(b, a, b->l->form[i]);
+}
+
+/* ---- results ------------------------------------------------------------------------------------------------------- */
+
+static bool reads(const gr__plan *p, int node, int value)
+{
+    const gr__pnode *n = &p->node[node];
+    for (int k = 0; k < n->node->n_in; k++)
+        if ((n->work == GR__CONTRACT ? n->operand[k] : n->access[k].value) == value)
+            return true;
+    return false;
+}
+
+static bool read_later(const lowering *b, int i, int value)
+{
+    for (int k = i + 1; k < b->g->n_nodes; k++)
+        if (reads(b->p, b->g->node[k], value))
+            return true;
+    return false;
+}
+
+/* Does a later node read the old value of the variable whose storage this is? */
+static bool old_value_read_later(const lowering *b, int i, int buffer)
+{
+    if (b->p->buffer[buffer].space != GR__VARIABLE)
+        return false;
+    for (int v = 0; v < b->p->n_values; v++)
+        if (b->p->value[v].buffer == buffer && b->p->node[b->p->value[v].node].work == GR__LEAF && read_later(b, i, v))
+            return true;
+    return false;
+}
+
+/* Gives an instruction its place to write to, emits it, and the STORE it may need. */
+static void finish(lowering *b, int i, gr__instr in)
+{
+    const gr__layout *l = b->l;
+    int value = b->p->node[b->g->node[i]].value, buffer = b->p->value[value].buffer;
+    bool everywhere = (l->form[i] & cut(l)) != cut(l); /* every task computes it: the first one stores it */
+    in.form = l->form[i];
+    if (buffer >= 0)
+        touch(b, value, true);
+    if (buffer >= 0 && !everywhere && !read_later(b, i, value) && !old_value_read_later(b, i, buffer) &&
+        b->p->value[value].dtype == compute_type(b)) {
+        in.y = b->made[i] = in_memory(b, buffer, in.form);
+        emit(b, in);
+        return;
+    }
+    in.y = b->made[i] = new_slot(b, in.form);
+    emit(b, in);
+    if (buffer < 0)
+        return;
+    gr__instr store = {.op = GR__I_STORE, .once = everywhere, .form = in.form, .n_x = 1, .x = {in.y},
+        .y = in_memory(b, buffer, in.form), .dtype = b->p->value[value].dtype};
+    if (b->p->buffer[buffer].space == GR__VARIABLE)
+        b->late[b->n_late++] = store;
+    else
+        emit(b, store);
+}
+
+static void lower_tile(lowering *b, int i)
+{
+    const gr__pnode *n = &b->p->node[b->g->node[i]];
+    gr__instr in = {.op = GR__I_TILE, .n_x = n->node->n_in, .attr = n->node->attr, .tile = n->low->tile};
+    if (n->work == GR__VIEW) {
+        const gr__access *a = &n->access[0];
+        in.tile = b->l->f64 ? gr__tile_f64(GR__TILE_copy) : gr__tile_f32(GR__TILE_copy);
+        if (member(b, b->p->value[a->value].node) < 0) {
+            gr__instr load = load_of(b, a, b->l->form[i]);
+            if (load.form == b->l->form[i]) { /* brings it where it has to go */
+                touch(b, a->value, false);
+                finish(b, i, load);
+                return;
+            }
+        }
+    }
+    for (int k = 0; k < in.n_x; k++)
+        in.x[k] = operand(b, i, k);
+    finish(b, i, in);
+}
+
+static int input_form(const lowering *b, int i)
+{
+    return b->l->form[i] | b->l->reduced[i];
+}
+
+static void lower_reduce(lowering *b, int i)
+{
+    const gr__pnode *n = &b->p->node[b->g->node[i]];
+    int value = n->access[0].value, from = member(b, b->p->value[value].node);
+    gr__instr in = {.op = GR__I_REDUCE, .n_x = 1, .reduce = n->low->reduce, .axes = b->l->reduced[i],
+        .input_form = input_form(b, i)};
+    if (from >= 0) {
+        in.x[0] = b->made[from];
+    } else {
+        touch(b, value, false);
+        in.x[0] = in_memory(b, b->p->value[value].buffer, in.input_form);
+    }
+    if (!b->l->partial[i]) {
+        finish(b, i, in);
+        return;
+    }
+    int partial = b->g->partial[i];
+    in.form = b->l->form[i];
+    in.parts = in.axes & cut(b->l);
+    in.y = in_memory(b, b->p->value[partial].buffer, in.form);
+    touch(b, partial, true);
+    emit(b, in);
+}
+
+static void lower_contract(lowering *b, int i)
+{
+    const gr__pnode *n = &b->p->node[b->g->node[i]];
+    gr__instr in = {.op = GR__I_CONTRACT, .product = n};
+    for (int k = 0; k < 2; k++) {
+        touch(b, n->operand[k], false);
+        in.x[k] = (gr__place){.buffer = b->p->value[n->operand[k]].buffer, .offset = n->operand_offset[k]};
+    }
+    gr__gemm g = {.m = b->l->tile_rows, .n = b->l->tile_cols, .k = n->low->k, .a_row = n->low->a_row, .a_col = n->low->a_col,
+        .b_row = n->low->b_row, .b_col = n->low->b_col, .c_row = b->l->cols};
+    int64_t elem = b->l->f64 ? 8 : 4, m[] = {b->l->tile_rows, b->l->rows % b->l->tile_rows, n->low->m % b->l->tile_rows};
+    for (int q = 0; q < 3; q++)
+        for (int last = 0; last < 2; last++) {
+            g.m = m[q];
+            g.n = last ? b->l->cols % b->l->tile_cols : b->l->tile_cols;
+            int64_t bytes = (int64_t)gr__gemm_scratch(&g, (size_t)elem);
+            b->code->gemm_scratch = bytes > b->code->gemm_scratch ? bytes : b->code->gemm_scratch;
+        }
+    b->step->flops += 2 * (double)b->l->rows * (double)b->l->cols * (double)n->low->k;
+    finish(b, i, in);
+}
+
+/* ---- order and scratch --------------------------------------------------------------------------------------------- */
+
+static bool uniform(const gr__instr *in, const bool *uniform_slot)
+{
+    if ((in->op != GR__I_TILE && in->op != GR__I_LOAD) || in->form || in->y.buffer >= 0 || in->access)
+        return false;
+    for (int k = 0; k < in->n_x; k++)
+        if (in->x[k].buffer < 0 ? !uniform_slot[in->x[k].offset] : in->x[k].row || in->x[k].col)
+            return false;
+    return true;
+}
+
+/* Numbers that are the same for every tile to the front; the order is kept otherwise. */
+static bool hoist(lowering *b)
+{
+    gr__code *c = b->code;
+    bool same[GR__GROUP_NODES * 6] = {false};
+    gr__instr *sorted = gr__alloc(c->n + 1, sizeof *sorted);
+    bool *first = gr__alloc(c->n + 1, sizeof *first);
+    int n = 0;
+    for (int i = 0; sorted && first && i < c->n; i++)
+        if (uniform(&c->instr[i], same)) {
+            same[c->instr[i].y.offset] = first[i] = true;
+            sorted[n++] = c->instr[i];
+        }
+    c->first = n;
+    for (int i = 0; sorted && first && i < c->n; i++)
+        if (!first[i])
+            sorted[n++] = c->instr[i];
+    if (sorted && first)
+        memcpy(c->instr, sorted, (size_t)c->n * sizeof *sorted);
+    bool good = sorted && first;
+    gr__free(sorted);
+    gr__free(first);
+    return good;
+}
+
+static int64_t slot_bytes(const gr__layout *l, int form)
+{
+    int64_t n = (form & GR__ROWS ? l->tile_rows : 1) * (form & GR__COLS ? l->tile_cols : 1);
+    return (n * (l->f64 ? 8 : 4) + 63) & ~(int64_t)63;
+}
+
+typedef struct {
+    int64_t at[GR__GROUP_NODES * 6]; /* byte offset of each slot */
+    int last[GR__GROUP_NODES * 6];   /* instruction that reads it last */
+    int64_t spare[4][GR__GROUP_NODES * 6]; /* free places by form */
+    int n_spare[4];
+    int64_t top;
+} places;
+
+static void free_operands(const gr__instr *in, int i, const lowering *b, places *s, bool same_form_only)
+{
+    for (int k = 0; k < in->n_x; k++) {
+        int slot = (int)in->x[k].offset;
+        if (in->x[k].buffer >= 0 || s->last[slot] != i)
+            continue;
+        int form = b->slot_form[slot];
+        if (same_form_only && form != in->form)
+            continue;
+        s->spare[form][s->n_spare[form]++] = s->at[slot];
+        s->last[slot] = -1;
+    }
+}
+
+/* Slots get byte offsets after the product's scratch. An elementwise result may take the place of an operand that dies. */
+static void place_slots(lowering *b, places *s)
+{
+    gr__code *c = b->code;
+    s->top = (c->gemm_scratch + 63) & ~(int64_t)63;
+    for (int i = 0; i < c->n; i++)
+        for (int k = 0; k < c->instr[i].n_x; k++)
+            if (c->instr[i].x[k].buffer < 0)
+                s->last[c->instr[i].x[k].offset] = i;
+    for (int i = 0; i < c->first; i++)
+        s->last[c->instr[i].y.offset] = c->n; /* they stay */
+    for (int i = 0; i < c->n; i++) {
+        gr__instr *in = &c->instr[i];
+        if (in->op == GR__I_TILE)
+            free_operands(in, i, b, s, true);
+        bool made = in->y.buffer < 0;
+        int slot = (int)in->y.offset, form = in->form;
+        if (made && s->n_spare[form]) {
+            s->at[slot] = s->spare[form][--s->n_spare[form]];
+        } else if (made) {
+            s->at[slot] = s->top;
+            s->top += slot_bytes(b->l, form);
+        }
+        free_operands(in, i, b, s, false);
+        if (made && s->last[slot] < 0 && i >= c->first) /* never read */
+            s->spare[form][s->n_spare[form]++] = s->at[slot];
+    }
+    for (int i = 0; i < c->n; i++) {
+        gr__instr *in = &c->instr[i];
+        for (int k = 0; k < in->n_x; k++)
+            if (in->x[k].buffer < 0)
+                in->x[k].offset = s->at[in->x[k].offset];
+        if (in->y.buffer < 0)
+            in->y.offset = s->at[in->y.offset];
+    }
+    c->scratch = s->top;
+}
+
+/* ---- cost ---------------------------------------------------------------------------------------------------------- */
+
+static double estimate_ns(const lowering *b)
+{
+    double ns = 0;
+    double tiles = (double)(b->code->row_tiles * b->code->col_tiles);
+    for (int i = 0; i < b->code->n; i++) {
+        const gr__instr *in = &b->code->instr[i];
+        int form = in->op == GR__I_REDUCE ? in->input_form : in->form;
+        double n = (double)gr__form_rows(b->l, form) * (double)gr__form_cols(b->l, form);
+        ns += in->op == GR__I_CONTRACT ? n * (double)in->product->low->k * (b->l->f64 ? 0.04 : 0.02) : n * 0.08;
+        ns += i >= b->code->first ? 25 * tiles : 25;
+    }
+    for (int i = 0; i < b->g->n_nodes; i++) {
+        const gr__pnode *n = &b->p->node[b->g->node[i]];
+        double count = (double)b->p->value[n->value].count;
+        if (n->node->op->traits & GR_EXPENSIVE)
+            ns += count * 0.4;
+        if (n->work != GR__CONTRACT)
+            b->step->flops += n->node->op->flops && n->low ? n->node->op->flops(n->low) : count;
+    }
+    return ns + b->step->bytes * 0.02;
+}
+
+static void name_step(const lowering *b)
+{
+    static const char *const kinds[] = {"map", "row", "col", "all"};
+    const gr__pnode *best = &b->p->node[b->g->node[0]];
+    for (int i = 0; i < b->g->n_nodes; i++) {
+        const gr__pnode *n = &b->p->node[b->g->node[i]];
+        if (best->work != GR__CONTRACT && (n->work == GR__CONTRACT || n->work == GR__REDUCE))
+            best = n;
+    }
+    snprintf(b->step->name, sizeof b->step->name, "%s %lldx%lld %s +%d", kinds[b->l->kind], (long long)b->l->rows,
+        (long long)b->l->cols, best->node->op->name, b->g->n_nodes - 1);
+}
+
+static gr_status lower_nodes(lowering *b)
+{
+    for (int i = 0; i < b->g->n_nodes; i++) {
+        gr__work w = b->p->node[b->g->node[i]].work;
+        if (w == GR__CONTRACT)
+            lower_contract(b, i);
+        else if (w == GR__REDUCE)
+            lower_reduce(b, i);
+        else
+            lower_tile(b, i);
+    }
+    for (int i = 0; i < b->n_late; i++)
+        emit(b, b->late[i]);
+    return hoist(b) ? GR_OK : GR_EMEM;
+}
+
+gr_status gr__lower_group(gr__plan *p, gr__step *s, int group)
+{
+    const gr__group *g = &p->group[group];
+    gr__code *code = gr__arena_alloc(&p->arena, 1, sizeof *code);
+    lowering *b = gr__alloc(1, sizeof *b);
+    places *slots = gr__alloc(1, sizeof *slots);
+    s->ref = gr__arena_alloc(&p->arena, (int64_t)g->n_nodes * (GR_TILE_INPUTS + 2), sizeof *s->ref);
+    gr_status status = code && b && slots && s->ref ? GR_OK : GR_EMEM;
+    if (status == GR_OK) {
+        const gr__layout *l = g->layout;
+        *code = (gr__code){.layout = l};
+        code->row_tiles = (l->rows + l->tile_rows - 1) / l->tile_rows;
+        code->col_tiles = (l->cols + l->tile_cols - 1) / l->tile_cols;
+        code->instr = gr__arena_alloc(&p->arena, (int64_t)g->n_nodes * (GR_TILE_INPUTS + 3), sizeof *code->instr);
+        *b = (lowering){.p = p, .step = s, .g = g, .l = l, .code = code};
+        status = code->instr ? lower_nodes(b) : GR_EMEM;
+    }
+    if (status == GR_OK) {
+        for (int i = 0; i < g->n_nodes; i++)
+            code->rows_first = code->rows_first || p->node[g->node[i]].work == GR__CONTRACT;
+        for (int i = 0; i < b->n_slots; i++)
+            slots->last[i] = -1;
+        place_slots(b, slots);
+        p->scratch = code->scratch > p->scratch ? code->scratch : p->scratch;
+        s->fn = gr__run_code;
+        s->arg = code;
+        s->tasks = code->row_tiles * code->col_tiles;
+        s->task_ns = estimate_ns(b) / (double)s->tasks;
+        name_step(b);
+    }
+    gr__free(b);
+    gr__free(slots);
+    return status;
+}

@@ -1,0 +1,202 @@
+/* compiler/tile.c: the machine that runs tile programs (code.h). */
+#include "compiler/code.h"
+#include "ops/kernels/gemm.h"
+#include "ops/kernels/panel.h"
+
+typedef struct {
+    const gr__run *run;
+    const gr__code *code;
+    char *scratch;
+    int64_t r0, c0, rows, cols; /* the tile */
+    int64_t row_tile, col_tile;
+    int64_t elem;
+} task;
+
+static int64_t rows_of(const task *t, int form)
+{
+    return form & GR__ROWS ? t->rows : 1;
+}
+static int64_t cols_of(const task *t, int form)
+{
+    return form & GR__COLS ? t->cols : 1;
+}
+
+/* Scratch tiles are as wide as the tile itself, so that whole ones are one run. */
+static gr_tile_arg resolve(const task *t, const gr__place *x)
+{
+    if (x->buffer < 0)
+        return (gr_tile_arg){t->scratch + x->offset, x->form & GR__ROWS ? cols_of(t, x->form) : 0, x->form & GR__COLS ? 1 : 0};
+    return (gr_tile_arg){(char *)t->run->data[x->buffer] + (x->offset + t->r0 * x->row + t->c0 * x->col) * t->elem, x->row, x->col};
+}
+
+static void run_tile(const task *t, const gr__instr *in)
+{
+    gr_tile a = {.rows = rows_of(t, in->form), .cols = cols_of(t, in->form), .y = resolve(t, &in->y), .attr = in->attr};
+    for (int k = 0; k < in->n_x; k++)
+        a.x[k] = resolve(t, &in->x[k]);
+    if (!(in->form & GR__COLS)) { /* one number a row: a row of them, if they lie in one run */
+        bool run = true;
+        a.y.col = 1;
+        for (int k = 0; k < in->n_x; k++)
+            run = run && a.x[k].row >= 0 && a.x[k].row <= 1;
+        if (run) {
+            a.cols = a.rows;
+            a.rows = 1;
+            for (int k = 0; k < in->n_x; k++)
+                a.x[k].col = a.x[k].row;
+        }
+    }
+    in->tile(&a);
+}
+
+static void run_reduce(const task *t, const gr__instr *in)
+{
+    gr_tile_arg x = resolve(t, &in->x[0]), y = resolve(t, &in->y);
+    gr__panel p = {in->reduce, rows_of(t, in->input_form), cols_of(t, in->input_form), x.data, x.row, y.data};
+    bool f64 = t->code->layout->f64;
+    if (in->parts) {
+        int64_t part = in->parts == GR__ROWS   ? t->row_tile
+                       : in->parts == GR__COLS ? t->col_tile
+                                               : t->row_tile * t->code->col_tiles + t->col_tile;
+        int64_t count = gr__form_rows(t->code->layout, in->form) * gr__form_cols(t->code->layout, in->form);
+        p.y = (char *)y.data + part * count * t->elem;
+    }
+    if (in->axes == in->input_form && in->input_form == GR__ROWS) { /* a column of numbers lies in one run */
+        p.cols = p.rows;
+        p.rows = 1;
+        gr__panel_cols(&p, f64);
+    } else if (in->axes == (GR__ROWS | GR__COLS)) {
+        gr__panel_all(&p, f64);
+    } else if (in->axes == GR__ROWS) {
+        gr__panel_rows(&p, f64);
+    } else {
+        gr__panel_cols(&p, f64);
+    }
+}
+
+/* Rows of a batched product: each run of rows within one group of the batch is one call. */
+static void run_contract(const task *t, const gr__instr *in)
+{
+    const gr_lowering *l = in->product->low;
+    gr_tile_arg y = resolve(t, &in->y);
+    int64_t c_row = in->y.buffer < 0 ? t->cols : t->code->layout->cols;
+    gr__gemm g = {.n = t->cols, .k = l->k, .a_row = l->a_row, .a_col = l->a_col, .b_row = l->b_row, .b_col = l->b_col,
+        .c_row = c_row, .scratch = t->code->gemm_scratch ? t->scratch : NULL};
+    for (int64_t done = 0; done < t->rows; done += g.m) {
+        int64_t group = (t->r0 + done) / l->m, i = (t->r0 + done) % l->m, a = in->x[0].offset, b = in->x[1].offset;
+        for (int64_t d = l->group_rank - 1; d >= 0; d--) {
+            a += group % l->group_dim[d] * l->a_group[d];
+            b += group % l->group_dim[d] * l->b_group[d];
+            group /= l->group_dim[d];
+        }
+        g.m = l->m - i < t->rows - done ? l->m - i : t->rows - done;
+        g.a = (const char *)t->run->data[in->x[0].buffer] + (a + i * l->a_row) * t->elem;
+        g.b = (const char *)t->run->data[in->x[1].buffer] + (b + t->c0 * l->b_col) * t->elem;
+        g.c = (char *)y.data + done * c_row * t->elem;
+        if (t->elem == 8)
+            gr__gemm_f64(&g);
+        else
+            gr__gemm_f32(&g);
+    }
+}
+
+/* ---- loads and stores ---------------------------------------------------------------------------------------------- */
+
+/* n elements of an access from a flat index on, whatever its strides. */
+static void load_run(const gr__access *a, gr_dtype dtype, const char *data, int64_t flat, int64_t n, char *y, bool f64)
+{
+    int64_t size = gr_dtype_size(dtype), elem = f64 ? 8 : 4, last = a->shape.rank - 1;
+    while (n > 0) {
+        int64_t rest = flat, at = a->offset, inner = last >= 0 ? a->shape.dim[last] : 1;
+        for (int64_t d = last; d >= 0; d--) {
+            at += rest % a->shape.dim[d] * a->stride[d];
+            rest /= a->shape.dim[d];
+        }
+        int64_t run = inner - (last >= 0 ? flat % inner : 0);
+        run = run < n ? run : n;
+        gr__load(dtype, data + at * size, last >= 0 ? a->stride[last] : 1, run, y, f64);
+        flat += run;
+        n -= run;
+        y += run * elem;
+    }
+}
+
+static void run_load(const task *t, const gr__instr *in)
+{
+    const gr__place *x = &in->x[0];
+    const gr__layout *l = t->code->layout;
+    gr_tile_arg y = resolve(t, &in->y);
+    const char *data = t->run->data[x->buffer];
+    int64_t rows = rows_of(t, in->form), cols = cols_of(t, in->form), size = gr_dtype_size(in->dtype);
+    int64_t col = in->form & GR__COLS ? x->col : 1;
+    if (!in->access && col == 1 && x->row == cols && y.row == cols) { /* one run */
+        cols *= rows;
+        rows = 1;
+    }
+    if (!in->access && !(in->form & GR__COLS)) {
+        gr__load(in->dtype, data + (x->offset + t->r0 * x->row) * size, x->row, rows, y.data, l->f64);
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        char *to = (char *)y.data + r * y.row * t->elem;
+        int64_t r0 = in->form & GR__ROWS ? t->r0 + r : 0, c0 = in->form & GR__COLS ? t->c0 : 0;
+        if (in->access)
+            load_run(in->access, in->dtype, data, r0 * gr__form_cols(l, in->form) + c0, cols, to, l->f64);
+        else
+            gr__load(in->dtype, data + (x->offset + r0 * x->row + c0 * x->col) * size, col, cols, to, l->f64);
+    }
+}
+
+static void run_store(const task *t, const gr__instr *in)
+{
+    gr_tile_arg x = resolve(t, &in->x[0]);
+    int64_t rows = rows_of(t, in->form), cols = cols_of(t, in->form), size = gr_dtype_size(in->dtype);
+    char *data = (char *)t->run->data[in->y.buffer] + (t->r0 * in->y.row + t->c0 * in->y.col) * size;
+    if (in->y.row == cols) {
+        cols *= rows;
+        rows = 1;
+    }
+    for (int64_t r = 0; r < rows; r++)
+        gr__store(in->dtype, data + r * in->y.row * size, cols, (char *)x.data + r * x.row * t->elem, t->code->layout->f64);
+}
+
+static void run_instr(const task *t, const gr__instr *in)
+{
+    switch (in->op) {
+    case GR__I_LOAD:
+        run_load(t, in);
+        break;
+    case GR__I_TILE:
+        run_tile(t, in);
+        break;
+    case GR__I_REDUCE:
+        run_reduce(t, in);
+        break;
+    case GR__I_CONTRACT:
+        run_contract(t, in);
+        break;
+    case GR__I_STORE:
+        if (!in->once || (t->row_tile == 0 && t->col_tile == 0))
+            run_store(t, in);
+    }
+}
+
+gr_status gr__run_code(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end)
+{
+    const gr__code *code = s->arg;
+    const gr__layout *l = code->layout;
+    task t = {.run = run, .code = code, .scratch = run->scratch[thread], .elem = l->f64 ? 8 : 4, .rows = 1, .cols = 1};
+    for (int i = 0; i < code->first; i++)
+        run_instr(&t, &code->instr[i]);
+    for (int64_t k = begin; k < end; k++) {
+        t.row_tile = code->rows_first ? k % code->row_tiles : k / code->col_tiles;
+        t.col_tile = code->rows_first ? k / code->row_tiles : k % code->col_tiles;
+        t.r0 = t.row_tile * l->tile_rows;
+        t.c0 = t.col_tile * l->tile_cols;
+        t.rows = l->rows - t.r0 < l->tile_rows ? l->rows - t.r0 : l->tile_rows;
+        t.cols = l->cols - t.c0 < l->tile_cols ? l->cols - t.c0 : l->tile_cols;
+        for (int i = code->first; i < code->n; i++)
+            run_instr(&t, &code->instr[i]);
+    }
+    return GR_OK;
+}

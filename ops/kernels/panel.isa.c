@@ -1,0 +1,172 @@
+/* Float panels in vectors; see panel.h. The reduction's kind is chosen outside the loops. */
+#include "ops/kernels/panel.h"
+#include "ops/kernels/vec.h"
+
+enum { PARTS = 16 / GR_W }; /* vectors that make 16 lanes */
+
+typedef vf (*combine)(vf a, vf b);
+
+GR_INLINE vf add(vf a, vf b)
+{
+    return a + b;
+}
+GR_INLINE vf mul(vf a, vf b)
+{
+    return a * b;
+}
+
+/* N vectors of columns, all rows: four chains, row r goes to chain r mod 4. */
+GR_INLINE void strip_rows(const gr__panel *p, int64_t c, int n, int64_t last, vf start, combine f)
+{
+    const float *x = (const float *)p->x + c;
+    vf s[4][4];
+    for (int k = 0; k < 4; k++)
+        for (int v = 0; v < n; v++)
+            s[k][v] = start;
+    int64_t r = 0;
+    for (; r + 4 <= p->rows; r += 4)
+        for (int k = 0; k < 4; k++, x += p->row)
+            for (int v = 0; v < n; v++)
+                s[k][v] = f(s[k][v], last ? vf_load_n(x, last) : vf_load(x + v * GR_W));
+    for (int k = 0; r < p->rows; r++, k++, x += p->row)
+        for (int v = 0; v < n; v++)
+            s[k][v] = f(s[k][v], last ? vf_load_n(x, last) : vf_load(x + v * GR_W));
+    for (int v = 0; v < n; v++) {
+        vf sum = f(f(s[0][v], s[1][v]), f(s[2][v], s[3][v]));
+        float *y = (float *)p->y + c + v * GR_W;
+        if (last)
+            vf_store_n(y, sum, last);
+        else
+            vf_store(y, sum);
+    }
+}
+
+GR_INLINE void rows(const gr__panel *p, vf start, combine f)
+{
+    int64_t c = 0;
+    for (; c + 4 * GR_W <= p->cols; c += 4 * GR_W)
+        strip_rows(p, c, 4, 0, start, f);
+    for (; c + GR_W <= p->cols; c += GR_W)
+        strip_rows(p, c, 1, 0, start, f);
+    if (c < p->cols)
+        strip_rows(p, c, 1, p->cols - c, start, f);
+}
+
+/* 16 lanes in halves down to one: the same order for every width. */
+GR_INLINE float across(const float *lane, combine f)
+{
+    float v[16];
+    for (int i = 0; i < 16; i++)
+        v[i] = lane[i];
+    for (int half = 8; half; half /= 2)
+        for (int i = 0; i < half; i++)
+            v[i] = f(vf_set1(v[i]), vf_set1(v[i + half]))[0];
+    return v[0];
+}
+
+/* Sums of 16 lanes only get the cheap way: the order of halves is kept, several lanes go at once. */
+GR_INLINE float across_vectors(const vf *s, combine f)
+{
+#if GR_W == 16
+    float v[32];
+    vf_store(v, s[0]), vf_store(v + 16, s[0]);
+    vf a = f(vf_load(v), vf_load(v + 8));
+    vf_store(v, a);
+    a = f(vf_load(v), vf_load(v + 4));
+    vf_store(v, a);
+    a = f(vf_load(v), vf_load(v + 2));
+    vf_store(v, a);
+    return f(vf_load(v), vf_load(v + 1))[0];
+#else
+    float lane[16];
+    for (int k = 0; k < PARTS; k++)
+        vf_store(lane + k * GR_W, s[k]);
+    return across(lane, f);
+#endif
+}
+
+GR_INLINE float one_row(const float *x, int64_t n, vf start, combine f)
+{
+    vf s[4][PARTS];
+    for (int k = 0; k < 4; k++)
+        for (int q = 0; q < PARTS; q++)
+            s[k][q] = start;
+    for (; n >= 64; n -= 64)
+        for (int k = 0; k < 4; k++)
+            for (int q = 0; q < PARTS; q++, x += GR_W)
+                s[k][q] = f(s[k][q], vf_load(x));
+    for (int k = 0; n > 0 && k < 4; k++) {
+        for (int q = 0; n > 0 && q < PARTS; q++, x += GR_W, n -= GR_W) {
+            float lane[GR_W];
+            vf_store(lane, start);
+            vf v;
+            if (n >= GR_W) {
+                v = vf_load(x);
+            } else {
+                for (int64_t i = 0; i < n; i++)
+                    lane[i] = x[i];
+                v = vf_load(lane);
+            }
+            s[k][q] = f(s[k][q], v);
+        }
+    }
+    for (int q = 0; q < PARTS; q++)
+        s[0][q] = f(f(s[0][q], s[1][q]), f(s[2][q], s[3][q]));
+    return across_vectors(s[0], f);
+}
+
+GR_INLINE void cols(const gr__panel *p, vf start, combine f)
+{
+    const float *x = p->x;
+    float *y = p->y;
+    for (int64_t r = 0; r < p->rows; r++, x += p->row)
+        y[r] = one_row(x, p->cols, start, f);
+}
+
+void GR_ISA_NAME(gr__panel_rows)(const gr__panel *p)
+{
+    switch (p->kind) {
+    case GR_REDUCE_SUM:
+        rows(p, vf_set1(0), add);
+        break;
+    case GR_REDUCE_PROD:
+        rows(p, vf_set1(1), mul);
+        break;
+    case GR_REDUCE_MAX:
+        rows(p, vf_set1(-INFINITY), vf_max);
+        break;
+    case GR_REDUCE_MIN:
+        rows(p, vf_set1(INFINITY), vf_min);
+    }
+}
+
+void GR_ISA_NAME(gr__panel_cols)(const gr__panel *p)
+{
+    switch (p->kind) {
+    case GR_REDUCE_SUM:
+        cols(p, vf_set1(0), add);
+        break;
+    case GR_REDUCE_PROD:
+        cols(p, vf_set1(1), mul);
+        break;
+    case GR_REDUCE_MAX:
+        cols(p, vf_set1(-INFINITY), vf_max);
+        break;
+    case GR_REDUCE_MIN:
+        cols(p, vf_set1(INFINITY), vf_min);
+    }
+}
+
+typedef uint8_t bytes __attribute__((vector_size(GR_W)));
+
+void GR_ISA_NAME(gr__load_u8)(const uint8_t *x, int64_t n, float *y)
+{
+    int64_t i = 0;
+    for (; i + GR_W <= n; i += GR_W) {
+        bytes b;
+        memcpy(&b, x + i, GR_W);
+        vf_store(y + i, __builtin_convertvector(b, vf));
+    }
+    for (; i < n; i++)
+        y[i] = x[i];
+}
