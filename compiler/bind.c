@@ -235,13 +235,36 @@ static gr_status bind_lowering(gr__plan *p, gr__pnode *n)
     return GR_OK;
 }
 
+/* What follows from shapes alone is computed now: a constant of this plan. */
+static gr_status bind_constant(gr__plan *p, gr__pnode *n)
+{
+    const gr__node *node = n->node;
+    const gr__value *v = &p->value[n->value];
+    gr_buffer *in = gr__arena_alloc(&p->arena, node->n_in, sizeof *in), out = {v->dtype, v->shape, NULL};
+    out.data = gr__arena_alloc(&p->arena, v->count + 1, gr_dtype_size(v->dtype));
+    if (!in || !out.data)
+        return GR_EMEM;
+    for (int i = 0; i < node->n_in; i++) {
+        const gr__value *x = &p->value[gr__value_of(p, node->in[i])];
+        in[i] = (gr_buffer){x->dtype, x->shape, NULL};
+    }
+    gr_call c = {.op = node->op, .attr = node->attr, .n_in = node->n_in, .n_out = 1, .in = in, .out = &out,
+        .end = v->count, .at = node->at};
+    n->work = GR__LEAF;
+    n->data = out.data;
+    return gr__call_eval(node, &c);
+}
+
 static gr_status bind_node(gr__plan *p, gr__pnode *n)
 {
     GR_TRY(bind_values(p, n));
     if (n->node->op->traits & GR_LEAF) {
         n->work = GR__LEAF;
+        n->data = n->node->op == &gr_op_constant ? n->node->data : NULL;
         return GR_OK;
     }
+    if ((n->node->op->traits & GR_SHAPE_ONLY) && n->node->n_out == 1)
+        return bind_constant(p, n);
     n->f64 = gr__node_is_f64(n->node);
     n->work = n->node->op == &gr_op_assign ? GR__ASSIGN : GR__OPAQUE;
     GR_TRY(bind_lowering(p, n));

@@ -18,9 +18,9 @@ static void leaf_buffer(gr__plan *p, int id)
     const gr__node *n = p->node[id].node;
     gr__value *v = &p->value[p->node[id].value];
     gr__buffer b = {.bytes = bytes_of(v), .value = p->node[id].value, .first = -1};
-    if (n->op == &gr_op_constant) {
+    if (p->node[id].data) {
         b.space = GR__CONSTANT;
-        b.data = n->data;
+        b.data = p->node[id].data;
     } else if (n->variable) {
         b.space = GR__VARIABLE;
         b.data = n->variable;
@@ -218,7 +218,7 @@ static void assign_in_place(order *o, int i)
     const gr__layout *l = p->group[group].layout;
     int form = form_in(&p->group[group], id);
     int cut = (l->tile_rows < l->rows ? GR__ROWS : 0) | (l->tile_cols < l->cols ? GR__COLS : 0);
-    if ((form & cut) != cut || p->value[root].dtype != (l->f64 ? GR_F64 : GR_F32) || l->partial[0] ||
+    if ((form & cut) != cut || p->value[root].dtype != (l->f64 ? GR_F64 : GR_F32) ||
         p->node[id].work == GR__REDUCE)
         return;
     for (int v = 0; v < p->n_values; v++)

@@ -19,6 +19,7 @@ typedef struct {
 
 typedef struct {
     gr__opcode op;
+    const char *name; /* of the op, for dumps */
     bool once;    /* STORE of a number every task knows: by task 0 */
     int form;     /* of the result */
     gr__place y;

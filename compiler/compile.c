@@ -2,9 +2,9 @@
  * comes, a plan (plan.h). Read next: graph.h, then plan.h, tile.h, run.c. */
 #include "compiler/plan.h"
 #include "core/size.h"
+#include "core/thread.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PLANS = 4 }; /* batch sizes kept: full, last partial, and the same of evaluation */
 
@@ -101,13 +101,6 @@ static gr_status run_passes(gr_program *p)
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 
-static int default_threads(void)
-{
-    const char *s = getenv("GRAPE_THREADS");
-    long n = s ? strtol(s, NULL, 10) : sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > 256 ? 256 : (int)n;
-}
-
 static gr_status check_opts(gr_at at, const gr_tape *t, const gr_program_opts *o)
 {
     if (!t || !o || t->parent)
@@ -139,7 +132,7 @@ gr_program *gr_program_new_at(gr_at at, gr_tape *t, const gr_program_opts *opts)
         return NULL;
     p->name = gr__strdup(opts->name ? opts->name : "program");
     p->off = opts->passes_off | passes_of_environment();
-    p->threads = opts->threads > 0 ? opts->threads : default_threads();
+    p->threads = opts->threads > 0 && opts->threads <= GR_MAX_THREADS ? opts->threads : gr_num_threads();
     p->verify = opts->verify || getenv("GRAPE_VERIFY");
     p->scratch = gr__alloc(p->threads, sizeof *p->scratch);
     gr_status s = p->name && p->scratch ? gr__graph_trace(&p->graph, t, opts) : GR_EMEM;

@@ -172,6 +172,7 @@ static void finish(lowering *b, int i, gr__instr in)
     int value = b->p->node[b->g->node[i]].value, buffer = b->p->value[value].buffer;
     bool everywhere = (l->form[i] & cut(l)) != cut(l); /* every task computes it: the first one stores it */
     in.form = l->form[i];
+    in.name = b->p->node[b->g->node[i]].node->op->name;
     if (buffer >= 0)
         touch(b, value, true);
     if (buffer >= 0 && !everywhere && !read_later(b, i, value) && !old_value_read_later(b, i, buffer) &&

@@ -41,6 +41,7 @@ typedef struct gr__pnode {
     int value;        /* of result 0; the others follow */
     int group;        /* -1: none */
     gr__access *access; /* TILE, VIEW, REDUCE: per input */
+    const void *data; /* of constants, and of what follows from shapes alone */
     int operand[2];   /* CONTRACT: root values of a and b, and where in them they start */
     int64_t operand_offset[2];
 } gr__pnode;
@@ -179,6 +180,7 @@ struct gr__run {
     char **scratch;   /* per thread */
     uint64_t seed, step;
     _Atomic int failed; /* the first status that was not GR_OK */
+    char message[2048]; /* of a failure on another thread than the caller's */
     double *times;      /* per step, ns, of thread 0; NULL: not measured */
 };
 void gr__run_plan(gr__run *run);

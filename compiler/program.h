@@ -38,7 +38,7 @@ typedef struct gr_program_opts {
     gr_tensor *outputs[GR_PROGRAM_MAX + 1]; /* what to compute; ended by NULL */
     const char *name;                       /* for dumps and profiles; "program" */
     int64_t max_batch;                      /* plan for this batch size at once; 0: at the first run */
-    int threads;                            /* 0: GRAPE_THREADS or the machine's cores */
+    int threads;                            /* 0: gr_num_threads() */
     unsigned passes_off;                    /* gr_pass bits */
     bool verify;                            /* check the graph after every pass, and the plan; GRAPE_VERIFY=1 too */
 } gr_program_opts;

@@ -1,6 +1,19 @@
 /* compiler/run.c: the executor. Every thread walks the phases, runs its range of tasks of each step, and meets the others
- * at a barrier where the plan has one. */
+ * at a barrier where the plan has one. Denormal numbers count as zero meanwhile. */
 #include "compiler/plan.h"
+#include "core/thread.h"
+
+/* The first failure is the run's. Messages are kept per thread, so another thread's is carried to the caller. */
+static void fail(gr__run *run, int thread, gr_status status)
+{
+    int none = GR_OK;
+    bool first = atomic_compare_exchange_strong(&run->failed, &none, (int)status);
+    if (thread == 0)
+        return;
+    if (first)
+        snprintf(run->message, sizeof run->message, "%s", gr_error_message());
+    gr_error_clear();
+}
 
 static void run_phase(gr__run *run, const gr__phase_plan *ph, int thread, int team)
 {
@@ -12,15 +25,29 @@ static void run_phase(gr__run *run, const gr__phase_plan *ph, int thread, int te
             if (begin >= end || atomic_load_explicit(&run->failed, memory_order_relaxed) != GR_OK)
                 continue;
             gr_status status = st->fn(run, st, thread, begin, end);
-            int none = GR_OK;
             if (status != GR_OK)
-                atomic_compare_exchange_strong(&run->failed, &none, (int)status);
+                fail(run, thread, status);
         }
     }
 }
 
+static void body(void *ctx, int thread, gr__team *team)
+{
+    gr__run *run = ctx;
+    uint64_t before = gr__ftz_on();
+    for (int i = 0; i < run->plan->n_phases; i++) {
+        const gr__phase_plan *ph = &run->plan->phase[i];
+        if (ph->barrier)
+            gr__team_barrier(team, thread);
+        if (!ph->serial || thread == 0)
+            run_phase(run, ph, thread, ph->serial ? run->plan->threads : team->threads);
+    }
+    gr__ftz_restore(before);
+}
+
 void gr__run_plan(gr__run *run)
 {
-    for (int i = 0; i < run->plan->n_phases; i++)
-        run_phase(run, &run->plan->phase[i], 0, 1);
+    gr__team_run(run->plan->threads, body, run);
+    if (run->message[0])
+        gr_fail((gr_status)run->failed, (gr_at){0}, "%s", run->message);
 }

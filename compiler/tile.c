@@ -129,13 +129,13 @@ static void run_load(const task *t, const gr__instr *in)
     const char *data = t->run->data[x->buffer];
     int64_t rows = rows_of(t, in->form), cols = cols_of(t, in->form), size = gr_dtype_size(in->dtype);
     int64_t col = in->form & GR__COLS ? x->col : 1;
-    if (!in->access && col == 1 && x->row == cols && y.row == cols) { /* one run */
-        cols *= rows;
-        rows = 1;
-    }
     if (!in->access && !(in->form & GR__COLS)) {
         gr__load(in->dtype, data + (x->offset + t->r0 * x->row) * size, x->row, rows, y.data, l->f64);
         return;
+    }
+    if (!in->access && col == 1 && x->row == cols && y.row == cols) { /* one run */
+        cols *= rows;
+        rows = 1;
     }
     for (int64_t r = 0; r < rows; r++) {
         char *to = (char *)y.data + r * y.row * t->elem;

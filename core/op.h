@@ -149,6 +149,7 @@ typedef enum {
     GR_NO_GRADIENT = 1 << 10, /* gradient is zero by definition (comparisons, floor, argmax, random, ...) */
     GR_PARALLEL = 1 << 11,    /* a user's eval may be called from several threads at once */
     GR_REGION = 1 << 12,      /* owns regions; computed by running them */
+    GR_SHAPE_ONLY = 1 << 13, /* the result follows from the inputs' shapes; eval does not read their data */
 } gr_trait;
 
 struct gr_op {

@@ -469,6 +469,7 @@ static gr_status infer(gr__node *n)
     inferring.in = n->in;
     inferring.tape = n->tape;
     gr_status s = n->op->infer(&f);
+    memset(&inferring, 0, sizeof inferring); /* whoever else asks an op to infer has no operands to show */
     for (int i = 0; s == GR_OK && i < n->n_out; i++) {
         gr_shape probe;
         int64_t bytes;

@@ -433,7 +433,7 @@ REDUCE_OP(argmax, argmax_eval, GR_NO_GRADIENT, "position of the first greatest o
 REDUCE_OP(argmin, argmin_eval, GR_NO_GRADIENT, "position of the first smallest over axes, int64", .infer = infer_arg,
     .samples = GR_SAMPLES(ROWS(-3, 3, 0, .distinct = true),
         {-9, 9, {GR_DIMS(4, 3)}, .dtype = {GR_I32}, .attr = AXES(0)}, {-3, 3, {GR_DIMS(3, 0)}, .attr = AXES(0)}));
-REDUCE_OP(count, count_eval, GR_NO_GRADIENT, "number of elements along axes", .infer = infer_count,
+REDUCE_OP(count, count_eval, GR_NO_GRADIENT | GR_SHAPE_ONLY, "number of elements along axes", .infer = infer_count,
     .samples = GR_SAMPLES(ROWS(-3, 3, 0, .distinct = false), EMPTY_ROWS(-3, 3, 0, .distinct = false)));
 
 /* ---- the public functions ---------------------------------------------------------------------------------------- */

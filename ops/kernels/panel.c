@@ -126,10 +126,10 @@ void gr__panel_all(const gr__panel *p, bool f64)
 
 #define CONVERT(T, F)                                       \
     do {                                                    \
-        const F *from = x;                                  \
-        T *to = y;                                          \
+        const F *source = x;                                 \
+        T *target = y;                                          \
         for (int64_t i = 0; i < n; i++)                     \
-            to[i] = (T)from[i * step];                      \
+            target[i] = (T)source[i * step];                      \
     } while (0)
 
 void gr__load(gr_dtype from, const void *x, int64_t step, int64_t n, void *y, bool f64)
