@@ -249,11 +249,33 @@ gr_status gr_custom_gradient_at(
     return give(s, node, n_out, out);
 }
 
+/* A graph that was read from text may hold anything: region 1 must take and give what custom_vjp hands it. */
+static bool backward_fits(const gr_vjp *v, const gr__node *n, uint64_t given)
+{
+    const gr__region *r = n->n_regions == 2 ? n->region[1] : NULL;
+    if (!r || r->n_params != v->n_in + 2 * v->n_out || (v->n_in < MANY && given >> v->n_in))
+        return false;
+    for (int i = 0; i < r->n_params; i++) {
+        const gr_tensor *like = i < v->n_in ? v->x[i] : v->y[(i - v->n_in) % v->n_out];
+        if (r->param[i]->dtype != like->dtype || !gr_shape_equal(r->param[i]->shape, like->shape))
+            return false;
+    }
+    int n_given = 0;
+    for (int i = 0; i < v->n_in; i++)
+        n_given += (int)(given >> i & 1);
+    return r->n_results == (n_given ? n_given : 1);
+}
+
 static void custom_vjp(gr_vjp *v)
 {
     const custom_attr *attr = v->attr;
     gr__node *n = v->node->node;
     gr_tensor *args[3 * MANY], *dx[MANY];
+    if (!backward_fits(v, n, (uint64_t)attr->given)) {
+        gr_fail(GR_EGRAD, n->at, "custom_gradient: expected a second region from inputs, results and gradients to dx");
+        v->dx[0] = GR_BAD;
+        return;
+    }
     for (int i = 0; i < v->n_in; i++)
         args[i] = v->x[i];
     for (int i = 0; i < v->n_out; i++) {

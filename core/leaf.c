@@ -132,7 +132,7 @@ static gr_tensor **state_of(gr_tape *t, gr_variable *v)
     return NULL;
 }
 
-static bool state_set(gr_tape *t, gr_variable *v, gr_tensor *value)
+bool gr__state_set(gr_tape *t, gr_variable *v, gr_tensor *value)
 {
     gr_tensor **old = state_of(t, v);
     if (old) {
@@ -162,7 +162,7 @@ gr_tensor *gr_read_at(gr_at at, gr_tape *t, gr_variable *v)
         top = top->parent;
     gr_tensor **known = state_of(top, v);
     gr_tensor *x = known ? *known : leaf(top, at, &gr_op_variable, v->dtype, v->shape, NULL, v, NULL);
-    if (gr__is_bad(x) || (!known && !state_set(top, v, x)))
+    if (gr__is_bad(x) || (!known && !gr__state_set(top, v, x)))
         return GR_BAD;
     return t == top ? x : gr__capture(t, x);
 }
@@ -199,7 +199,7 @@ static gr_tensor *assign(gr_at at, const gr_op *op, gr_tensor *target, int n_in,
         .origin = t->origin,
         .variable = v};
     gr_tensor *x = gr__node_build(t, &like, n_in, in);
-    return gr__is_bad(x) || !state_set(t, v, x) ? GR_BAD : x;
+    return gr__is_bad(x) || !gr__state_set(t, v, x) ? GR_BAD : x;
 }
 
 gr_tensor *gr_assign_at(gr_at at, gr_tensor *target, gr_tensor *value)

@@ -106,6 +106,8 @@ extern const gr_op gr_op_input, gr_op_constant, gr_op_variable, gr_op_param, gr_
 
 /* A region's tape under construction: its parameters take the types of `args` (and whatever is captured later). */
 gr__region *gr__region_begin(gr_tape *parent, int n_args, gr_tensor *const *args);
+/* One more parameter of region tape t; `captured` is the outer tensor it stands for (NULL of an argument). */
+gr_tensor *gr__region_param(gr_tape *t, gr_dtype dtype, gr_shape shape, gr_tensor *captured, gr_at at);
 /* Names the results; false (and an error) if one is bad. Captures are known after this. */
 bool gr__region_end(gr__region *r, int n_results, gr_tensor *const *results);
 /* Records a node that owns regions; inputs are `args` followed by the captures of region 0. */
@@ -120,6 +122,8 @@ gr_tensor *gr__node_copy(gr_tape *t, const gr__node *n, gr_tensor *const *in);
 gr_tensor *gr__constant_bytes(gr_at at, gr_tape *t, gr_dtype dtype, gr_shape shape, const void *data);
 /* The scope of t with s's path, made if need be; NULL without memory. */
 gr__scope *gr__scope_copy(gr_tape *t, const gr__scope *s);
+/* From now on the variable's value on tape t is this tensor. */
+bool gr__state_set(gr_tape *t, gr_variable *v, gr_tensor *value);
 /* `use` of the next random node recorded in t's current scope: hash of scope path and ordinal. */
 uint64_t gr__random_use(gr_tape *t);
 

@@ -5,7 +5,7 @@
 #include "core/node.h"
 #include <string.h>
 
-static gr_tensor *add_param(gr_tape *t, gr_dtype dtype, gr_shape shape, gr_tensor *captured, gr_at at)
+gr_tensor *gr__region_param(gr_tape *t, gr_dtype dtype, gr_shape shape, gr_tensor *captured, gr_at at)
 {
     gr__region *r = t->region;
     if (r->n_params == t->cap_params) {
@@ -44,7 +44,7 @@ gr_tensor *gr__capture(gr_tape *t, gr_tensor *x)
     for (int i = 0; i < t->region->n_params; i++)
         if (t->captured[i] == outer)
             return t->region->param[i];
-    return add_param(t, outer->dtype, outer->shape, outer, outer->node->at);
+    return gr__region_param(t, outer->dtype, outer->shape, outer, outer->node->at);
 }
 
 gr__region *gr__region_begin(gr_tape *parent, int n_args, gr_tensor *const *args)
@@ -66,7 +66,7 @@ gr__region *gr__region_begin(gr_tape *parent, int n_args, gr_tensor *const *args
         return NULL;
     }
     for (int i = 0; i < n_args; i++)
-        if (gr__is_bad(args[i]) || gr__is_bad(add_param(t, args[i]->dtype, args[i]->shape, NULL, args[i]->node->at)))
+        if (gr__is_bad(args[i]) || gr__is_bad(gr__region_param(t, args[i]->dtype, args[i]->shape, NULL, args[i]->node->at)))
             return NULL;
     return r;
 }
