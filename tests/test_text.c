@@ -228,7 +228,8 @@ static void a_thousand_random_graphs_come_back_equal(void)
  * ------------------------------------------------------------------------------------------------- */
 
 static void wrong_texts_are_refused_with_line_and_column(void)
-{ /* long: a table */
+{
+    /* long: a table */
     static const struct {
         const char *why, *text, *words;
     } rows[] = {
