@@ -127,6 +127,8 @@ bool gr__state_set(gr_tape *t, gr_variable *v, gr_tensor *value);
 /* `use` of the next random node recorded in t's current scope: hash of scope path and ordinal. */
 uint64_t gr__random_use(gr_tape *t);
 
+/* What gr_op_fail adds to its message, for functions of ops whose operands have names of their own. */
+void gr__op_fail_note(gr_tensor *const *in, int n_in, const char *const *names);
 /* Registers Grape's own ops, each by gr__op_own; defined in ops/ops.c. */
 void gr__ops_init(void);
 gr_status gr__op_own(const gr_op *op);

@@ -258,6 +258,14 @@ gr_status gr_infer_fail(const gr_infer *f, gr_status status, const char *argumen
     return status;
 }
 
+void gr__op_fail_note(gr_tensor *const *in, int n_in, const char *const *names)
+{
+    for (int i = 0; i < n_in; i++)
+        if (!gr__is_bad(in[i]))
+            note_operand(names[i], in[i]);
+    note_layers(deepest(n_in, in));
+}
+
 gr_tensor *gr_op_fail(gr_at at, gr_status status, const char *op, const char *argument, int n_in, gr_tensor *const *in,
     const char *format, ...)
 {
@@ -267,7 +275,11 @@ gr_tensor *gr_op_fail(gr_at at, gr_status status, const char *op, const char *ar
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     gr_fail(status, at, "%s: argument %s: %s", op, argument, text);
-    note_operands(gr_op_named(op), n_in, in, deepest(n_in, in));
+    const gr_op *known = gr_op_named(op);
+    if (!known && n_in == 1) /* a function of ops with one operand calls it x */
+        gr__op_fail_note(in, 1, (const char *const[]){"x"});
+    else
+        note_operands(known, n_in, in, deepest(n_in, in));
     return GR_BAD;
 }
 
@@ -473,8 +485,8 @@ static gr_status infer(gr__node *n)
     for (int i = 0; s == GR_OK && i < n->n_out; i++) {
         gr_shape probe;
         int64_t bytes;
-        if (!gr_shape_bind(out_shape[i], 1, &probe) || !gr__mul(gr_shape_size(probe), gr_dtype_size(out_dtype[i]), &bytes) ||
-            bytes < 0) {
+        if (!gr_shape_bind(out_shape[i], 1, &probe) ||
+            !gr__mul(gr_shape_size(probe), gr_dtype_size(out_dtype[i]), &bytes) || bytes < 0) {
             char text[200];
             return gr_infer_fail(&f, GR_ERANGE, "result", "expected a size that memory could hold, found %s",
                 gr_type_text(out_dtype[i], out_shape[i], text, sizeof text));

@@ -75,9 +75,9 @@ static gr_tensor *across(gr_at at, const char *op, const char *argument, gr_tens
         return GR_BAD;
     const gr_shape features = gr__reduced_shape(x->shape, others, false);
     if (p->dtype != x->dtype || !gr_shape_equal(p->shape, features))
-        return gr_op_fail(at, p->dtype != x->dtype ? GR_EDTYPE : GR_ESHAPE, op, argument, 2, (gr_tensor *[]){x, p},
-            "expected %s, found %s", gr_type_text(x->dtype, features, want, sizeof want),
-            gr_type_text(p->dtype, p->shape, got, sizeof got));
+        return gr__fail_of(at, p->dtype != x->dtype ? GR_EDTYPE : GR_ESHAPE, op, argument, 2, (gr_tensor *[]){x, p},
+            (const char *const[]){"x", argument}, "expected %s, found %s",
+            gr_type_text(x->dtype, features, want, sizeof want), gr_type_text(p->dtype, p->shape, got, sizeof got));
     return gr__reshaped(at, p, gr__reduced_shape(x->shape, others, true));
 }
 
@@ -107,11 +107,11 @@ gr_tensor *gr_batch_norm_at(gr_at at, const gr_batch_norm_args *args)
         if (!mask[i])
             rest.dim[rest.rank++] = i;
     if (!rest.rank && !args->mean)
-        return gr_op_fail(
-            at, GR_ESHAPE, op, "x", 1, &x, "expected an axis besides the features, to take statistics over");
+        return gr_op_fail(at, GR_ESHAPE, op, "x", 1, &x,
+            "expected an axis besides the features, to take statistics over, found none");
     if (!args->mean != !args->variance)
         return gr_op_fail(at, GR_EARG, op, args->mean ? "variance" : "mean", 1, &x,
-            "expected mean and variance together, or neither");
+            "expected mean and variance together, or neither, found one");
     if ((gamma && gr__is_bad(gamma = across(at, op, "gamma", gamma, x, mask))) ||
         (beta && gr__is_bad(beta = across(at, op, "beta", beta, x, mask))))
         return GR_BAD;

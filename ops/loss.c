@@ -10,6 +10,7 @@
 #undef GR_HERE
 #define GR_HERE at
 
+static const char *const names[] = {"target", "output"};
 #define EPSILON 1e-7 /* keras.config.epsilon() */
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
@@ -20,12 +21,12 @@ static bool good_output(gr_at at, const char *op, gr_tensor *target, gr_tensor *
     if (!gr__given(at, op, "target", target) || !gr__given(at, op, "output", output))
         return false;
     if (!gr_dtype_is_float(output->dtype)) {
-        gr_op_fail(
-            at, GR_EDTYPE, op, "output", 2, in, "expected float32 or float64, found %s", gr_dtype_name(output->dtype));
+        gr__fail_of(at, GR_EDTYPE, op, "output", 2, in, names, "expected float32 or float64, found %s",
+            gr_dtype_name(output->dtype));
         return false;
     }
     if (output->shape.rank == 0) {
-        gr_op_fail(at, GR_ESHAPE, op, "output", 2, in, "expected rank 1 or more, found []");
+        gr__fail_of(at, GR_ESHAPE, op, "output", 2, in, names, "expected rank 1 or more, found []");
         return false;
     }
     return true;
@@ -43,7 +44,7 @@ static bool matched(gr_at at, const char *op, gr_tensor **target, gr_tensor **ou
     else if (p->shape.rank == y->shape.rank + 1 && p->shape.dim[y->shape.rank] == 1)
         y = gr_expand_dims(y, GR_SHAPE(-1));
     if (!gr__is_bad(y) && !gr_shape_equal(y->shape, p->shape)) {
-        gr_op_fail(at, GR_ESHAPE, op, "target", 2, (gr_tensor *[]){*target, *output},
+        gr__fail_of(at, GR_ESHAPE, op, "target", 2, (gr_tensor *[]){*target, *output}, names,
             "expected %s, the shape of output, found %s", gr_shape_text(p->shape, want, sizeof want),
             gr_shape_text((*target)->shape, got, sizeof got));
         return false;
@@ -65,7 +66,7 @@ static bool good_smoothing(gr_at at, const char *op, const gr_crossentropy_args 
 {
     if (a->label_smoothing >= 0 && a->label_smoothing <= 1)
         return true;
-    gr_op_fail(at, GR_EARG, op, "label_smoothing", 2, (gr_tensor *[]){a->target, a->output},
+    gr__fail_of(at, GR_EARG, op, "label_smoothing", 2, (gr_tensor *[]){a->target, a->output}, names,
         "expected 0 .. 1, found %g", a->label_smoothing);
     return false;
 }
@@ -136,11 +137,12 @@ gr_tensor *gr_sparse_categorical_crossentropy_at(gr_at at, const gr_sparse_cross
     flat.rank--;
     flat.dim[flat.rank] = 0;
     if (!gr_shape_equal(y->shape, column) && !gr_shape_equal(y->shape, flat))
-        return gr_op_fail(at, GR_ESHAPE, op, "target", 2, (gr_tensor *[]){y, p},
+        return gr__fail_of(at, GR_ESHAPE, op, "target", 2, (gr_tensor *[]){y, p}, names,
             "expected %s, a label a sample, found %s", gr_shape_text(flat, want, sizeof want),
             gr_shape_text(y->shape, got, sizeof got));
     if (y->dtype == GR_BOOL)
-        return gr_op_fail(at, GR_EDTYPE, op, "target", 2, (gr_tensor *[]){y, p}, "expected integers, found bool");
+        return gr__fail_of(
+            at, GR_EDTYPE, op, "target", 2, (gr_tensor *[]){y, p}, names, "expected integers, found bool");
     if (gr_dtype_is_float(y->dtype))
         y = gr_cast(y, GR_I64);
     y = gr__reshaped(at, y, column);
@@ -178,7 +180,7 @@ gr_tensor *gr_huber_at(gr_at at, const gr_huber_args *args)
     if (!matched(at, "huber", &target, &output))
         return GR_BAD;
     if (!(delta > 0))
-        return gr_op_fail(at, GR_EARG, "huber", "delta", 2, (gr_tensor *[]){args->target, args->output},
+        return gr__fail_of(at, GR_EARG, "huber", "delta", 2, (gr_tensor *[]){args->target, args->output}, names,
             "expected a number > 0, found %g", delta);
     gr_tensor *e = gr_sub(target, output), *far = gr_abs(e), *d = gr_scalar(e, delta);
     gr_tensor *near = gr_mul(gr_scalar(e, 0.5), gr_square(e));

@@ -29,6 +29,19 @@ bool gr__given(gr_at at, const char *op, const char *argument, gr_tensor *x)
     return !gr__is_bad(x);
 }
 
+gr_tensor *gr__fail_of(gr_at at, gr_status status, const char *op, const char *argument, int n, gr_tensor *const *in,
+    const char *const *names, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    gr_fail(status, at, "%s: argument %s: %s", op, argument, text);
+    gr__op_fail_note(in, n, names);
+    return GR_BAD;
+}
+
 bool gr__rank_ok(gr_shape s)
 {
     return s.rank >= 0 && s.rank <= GR_MAX_RANK;
@@ -92,7 +105,8 @@ void gr__strides(gr_shape s, int64_t *stride)
                 y[i] = x[i * step];                                                                                    \
     }
 COPY_RUN(uint8_t)
-COPY_RUN(uint32_t) COPY_RUN(uint64_t)
+COPY_RUN(uint32_t)
+COPY_RUN(uint64_t)
 
     void gr__view_copy(const gr_call *c, int64_t offset, const int64_t *stride)
 {

@@ -9,6 +9,10 @@
  */
 bool gr__given(gr_at at, const char *op, const char *argument, gr_tensor *x);
 
+/* gr_op_fail for a function of ops: its operands carry these names in the message. */
+gr_tensor *gr__fail_of(gr_at at, gr_status status, const char *op, const char *argument, int n, gr_tensor *const *in,
+    const char *const *names, const char *format, ...) GR_PRINTF(8, 9);
+
 /* A shape as an attribute, a list of axes, sizes or positions: 0 .. GR_MAX_RANK of them? */
 bool gr__rank_ok(gr_shape s);
 
