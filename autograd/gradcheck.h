@@ -7,7 +7,7 @@
  *     }
  *     gr_status s = gr_gradcheck_fn(square_sum, .n_in = 1, .in = {x}, .second = true);
  *
- * Layers are checked by gr_gradcheck (models/gradcheck.h), which stands on this. Read next: gradcheck.c. */
+ * Layers are checked by gr_gradcheck (models/layer_gradcheck.h), which stands on this. Read next: gradcheck.c. */
 #ifndef GRAPE_AUTOGRAD_GRADCHECK_H
 #define GRAPE_AUTOGRAD_GRADCHECK_H
 
