@@ -36,10 +36,13 @@ static inline unsigned char *gr_read_file(const char *path, size_t *n)
 }
 
 /* `load` returns whether it took the file; if not there has to be an error, if so there must be none. */
-static inline void gr_try_damaged(gr_damage *d, bool (*load)(const char *path), const char *path, const void *data,
-    size_t n, const char *how, size_t where)
+static inline void gr_try_damaged(gr_damage *d, bool (*load)(const char *path), int fd, const void *data, size_t n,
+    const char *how, size_t where)
 {
-    gr_write_file(path, data, n);
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd); /* a file in memory: there are thousands */
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, data, n, 0) != (ssize_t)n)
+        CU_FAIL("cannot write a test file");
     bool taken = load(path);
     GR_EXPECT(taken == (gr_error() == GR_OK), "%s at %zu: %s, yet \"%s\"", how, where, taken ? "taken" : "refused",
         gr_error_message());
