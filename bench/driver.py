@@ -20,6 +20,7 @@ import numpy as np
 HERE = os.path.dirname(os.path.abspath(__file__))
 PEERS = {"jax": ("jax", ""), "torch": ("torch", ""), "torch-fused": ("torch", "fused"), "torch-compile": ("torch", "compile"),
          "keras-jax": ("keras", "jax")}
+ROUND = 16  # batches
 SIZES = ["784,512,128,10", "256,256,64,10", "784,1024,256,10", "1024,1024,1024,10", "300,40,7"]
 
 
@@ -57,14 +58,15 @@ class Side:
         return float(self.ask(f"steps {n}")[0])
 
     def calibrate(self, block_s):
-        self.steps(20)
-        n = 20
+        """How many steps fill a block; always whole rounds over the 16 batches."""
+        n = ROUND
+        self.steps(n)
         while True:
             t = self.steps(n)
             if t > 0.2 * block_s or n >= 100000:
                 break
             n *= 2
-        self.n = max(1, round(n * block_s / t))
+        self.n = ROUND * max(1, round(n * block_s / t / ROUND))
         self.steps(self.n)
 
     def block(self):
@@ -80,7 +82,7 @@ class Side:
 
 
 def mlp_case(widths, batch, path):
-    """Weights in Keras's order and 16 batches like flattened digits: four fifths of the pixels 0, ten or fewer classes."""
+    """Weights in Keras's order and a round of batches like flattened digits: four fifths of the pixels 0, ten or fewer classes."""
     g = np.random.default_rng(1234)
     entries, i = {}, 0
     for k, (n_in, n_out) in enumerate(zip(widths, widths[1:])):
@@ -91,7 +93,7 @@ def mlp_case(widths, batch, path):
         for w in ws:
             entries[f"w{i}"] = w.astype("float32")
             i += 1
-    n = 16 * batch
+    n = ROUND * batch
     x = g.random((n, widths[0])) * (g.random((n, widths[0])) < .2)
     y = np.eye(widths[-1], dtype="float32")[g.integers(0, widths[-1], n)]
     np.savez(path, x=x.astype("float32"), y=y, **entries)

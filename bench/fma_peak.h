@@ -1,7 +1,7 @@
 /* bench/fma_peak.h: the machine's multiply-add peak, measured: what every speed is a fraction of.
  *
- * Each thread keeps 12 vectors in registers and does nothing but fused multiply-adds on them; the best of five rounds counts.
- * The widest vectors that the CPU has and the library would use are taken. */
+ * Each thread keeps 12 vectors in registers and does nothing but fused multiply-adds on them; the best of five rounds
+ * counts. The widest vectors that the CPU has and the library would use are taken. */
 #ifndef GRAPE_BENCH_FMA_PEAK_H
 #define GRAPE_BENCH_FMA_PEAK_H
 
@@ -16,53 +16,53 @@ static inline double bench_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-#define FMA_CHAINS 12 /* latency 4, two a cycle: 8 would do */
+#define FMA_CHAINS     12 /* latency 4, two a cycle: 8 would do */
 #define FMA_TWELVE(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
-#define FMA_START(K) a##K = SET((float)K),
-#define FMA_STEP(K) a##K = FMA(a##K, x, y);
-#define FMA_END(K) ADD(total, a##K);
-#define FMA_LOOP(NAME, VEC, TARGET)                                              \
-    TARGET static float fma_loop_##NAME(int64_t rounds)                          \
-    {                                                                            \
-        VEC FMA_TWELVE(FMA_START) x = SET(0.999999f), y = SET(1e-6f), total = y; \
-        for (int64_t r = 0; r < rounds; r++) {                                   \
-            FMA_TWELVE(FMA_STEP)                                                 \
-        }                                                                        \
-        FMA_TWELVE(FMA_END)                                                      \
-        float first;                                                             \
-        memcpy(&first, &total, sizeof first);                                    \
-        return first;                                                            \
+#define FMA_START(K)   a##K = SET((float)K),
+#define FMA_STEP(K)    a##K = FMA(a##K, x, y);
+#define FMA_END(K)     ADD(total, a##K);
+#define FMA_LOOP(NAME, VEC, TARGET)                                                                                    \
+    TARGET static float fma_loop_##NAME(int64_t rounds)                                                                \
+    {                                                                                                                  \
+        VEC FMA_TWELVE(FMA_START) x = SET(0.999999f), y = SET(1e-6f), total = y;                                       \
+        for (int64_t r = 0; r < rounds; r++) {                                                                         \
+            FMA_TWELVE(FMA_STEP)                                                                                       \
+        }                                                                                                              \
+        FMA_TWELVE(FMA_END)                                                                                            \
+        float first;                                                                                                   \
+        memcpy(&first, &total, sizeof first);                                                                          \
+        return first;                                                                                                  \
     }
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#define SET(c) _mm512_set1_ps(c)
+#define SET(c)       _mm512_set1_ps(c)
 #define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
-#define ADD(t, a) t = _mm512_add_ps(t, a)
+#define ADD(t, a)    t = _mm512_add_ps(t, a)
 FMA_LOOP(avx512, __m512, __attribute__((target("avx512f"))))
 #undef SET
 #undef FMA
 #undef ADD
-#define SET(c) _mm256_set1_ps(c)
+#define SET(c)       _mm256_set1_ps(c)
 #define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define ADD(t, a) t = _mm256_add_ps(t, a)
+#define ADD(t, a)    t = _mm256_add_ps(t, a)
 FMA_LOOP(avx2, __m256, __attribute__((target("avx2,fma"))))
 #undef SET
 #undef FMA
 #undef ADD
 #elif defined(__aarch64__)
 #include <arm_neon.h>
-#define SET(c) vdupq_n_f32(c)
+#define SET(c)       vdupq_n_f32(c)
 #define FMA(a, b, c) vfmaq_f32(c, a, b)
-#define ADD(t, a) t = vaddq_f32(t, a)
+#define ADD(t, a)    t = vaddq_f32(t, a)
 FMA_LOOP(neon, float32x4_t, )
 #undef SET
 #undef FMA
 #undef ADD
 #endif
-#define SET(c) (c)
+#define SET(c)       (c)
 #define FMA(a, b, c) ((a) * (b) + (c))
-#define ADD(t, a) t += a
+#define ADD(t, a)    t += a
 FMA_LOOP(plain, float, )
 #undef SET
 #undef FMA
