@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <string.h>
 
-/* Registered for ever and few (about a hundred): a list under a lock, read through the same lock. Not on the heap, since
- * Grape's own are registered before main, and the caller may set an allocator after that. */
+/* Registered for ever and few (about a hundred): a list under a lock, read through the same lock. Not on the heap,
+ * since Grape's own are registered before main, and the caller may set an allocator after that. */
 enum { MAX_OPS = 1024 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const gr_op *ops[MAX_OPS];

@@ -460,6 +460,21 @@ static gr__node *blank(gr_tape *t, const gr_op *op, const void *attr, int n_in, 
     return n;
 }
 
+/* The inferred type of result i, if memory could hold it. */
+static gr_status take_type(const gr_infer *f, int i, gr_tensor *out)
+{
+    char text[200];
+    gr_shape probe;
+    int64_t bytes;
+    if (!gr_shape_bind(f->out_shape[i], 1, &probe) ||
+        !gr__mul(gr_shape_size(probe), gr_dtype_size(f->out_dtype[i]), &bytes) || bytes < 0)
+        return gr_infer_fail(f, GR_ERANGE, "result", "expected a size that memory could hold, found %s",
+            gr_type_text(f->out_dtype[i], f->out_shape[i], text, sizeof text));
+    out->dtype = f->out_dtype[i];
+    out->shape = f->out_shape[i];
+    return GR_OK;
+}
+
 /* Inference, with what its messages need. */
 static gr_status infer(gr__node *n)
 {
@@ -481,19 +496,9 @@ static gr_status infer(gr__node *n)
     inferring.in = n->in;
     inferring.tape = n->tape;
     gr_status s = n->op->infer(&f);
+    for (int i = 0; s == GR_OK && i < n->n_out; i++)
+        s = take_type(&f, i, &n->out[i]);
     memset(&inferring, 0, sizeof inferring); /* whoever else asks an op to infer has no operands to show */
-    for (int i = 0; s == GR_OK && i < n->n_out; i++) {
-        gr_shape probe;
-        int64_t bytes;
-        if (!gr_shape_bind(out_shape[i], 1, &probe) ||
-            !gr__mul(gr_shape_size(probe), gr_dtype_size(out_dtype[i]), &bytes) || bytes < 0) {
-            char text[200];
-            return gr_infer_fail(&f, GR_ERANGE, "result", "expected a size that memory could hold, found %s",
-                gr_type_text(out_dtype[i], out_shape[i], text, sizeof text));
-        }
-        n->out[i].dtype = out_dtype[i];
-        n->out[i].shape = out_shape[i];
-    }
     return s;
 }
 

@@ -418,20 +418,28 @@ gr_tensor *gr_tile_at(gr_at at, gr_tensor *x, gr_shape repeats)
     char buf[200];
     if (!gr__given(at, "tile", "x", x))
         return GR_BAD;
-    bool good = repeats.rank == x->shape.rank && repeats.rank < GR_MAX_RANK;
-    for (int64_t i = 0; i < repeats.rank && good; i++)
+    bool good = repeats.rank < GR_MAX_RANK && x->shape.rank < GR_MAX_RANK && gr__rank_ok(repeats);
+    for (int64_t i = 0; good && i < repeats.rank; i++)
         good = repeats.dim[i] >= 0;
     if (!good)
         return gr_op_fail(at, GR_ESHAPE, "tile", "repeats", 1, &x,
-            "expected a number >= 0 for each axis of x, at most 7 of them, found %s", text(repeats, buf));
-    for (int64_t i = 0; i < repeats.rank && !gr__is_bad(x); i++) {
-        if (repeats.dim[i] == 1)
+            "expected numbers >= 0 for the last axes of x, and rank at most 7 of both, found %s", text(repeats, buf));
+    gr_shape full = x->shape; /* NumPy: the shorter of the two gets ones in front */
+    for (; full.rank < repeats.rank; full.rank++) {
+        memmove(full.dim + 1, full.dim, (size_t)full.rank * sizeof *full.dim);
+        full.dim[0] = 1;
+    }
+    const int64_t lead = full.rank - repeats.rank;
+    x = gr__reshaped(at, x, full);
+    for (int64_t i = lead; i < full.rank && !gr__is_bad(x); i++) {
+        const int64_t times = repeats.dim[i - lead];
+        if (times == 1)
             continue;
-        gr_shape wide = {.rank = x->shape.rank + 1}; /* [.., repeats, size, ..] */
+        gr_shape wide = {.rank = x->shape.rank + 1}; /* [.., times, size, ..] */
         for (int64_t k = 0; k < wide.rank; k++)
             wide.dim[k] = k < i ? x->shape.dim[k] : k == i ? 1 : x->shape.dim[k - 1];
         x = gr__reshaped(at, x, wide);
-        wide.dim[i] = repeats.dim[i];
+        wide.dim[i] = times;
         x = gr_merge_dims_at(at, gr_broadcast_to_at(at, x, wide), i, i + 1);
     }
     return x;

@@ -41,8 +41,8 @@ GR_API gr_tensor *gr_transpose(gr_tensor *x, gr_shape axes);
 /* Repeated along axes of size 1 and along new leading ones, as NumPy does. */
 GR_API gr_tensor *gr_broadcast_to_at(gr_at at, gr_tensor *x, gr_shape shape);
 GR_API gr_tensor *gr_broadcast_to(gr_tensor *x, gr_shape shape);
-/* The whole of x repeats[i] times along axis i, one number an axis; x has rank 7 at most. No bare symbol: gr_tile is
- * also a type of core/op.h. */
+/* The whole of x repeats[i] times along axis i, as NumPy: the shorter of shape and repeats gets ones in front. Rank 7
+ * at most. No bare symbol: gr_tile is also a type of core/op.h. */
 GR_API gr_tensor *gr_tile_at(gr_at at, gr_tensor *x, gr_shape repeats);
 /* Reversed along one axis. */
 GR_API gr_tensor *gr_flip_at(gr_at at, gr_tensor *x, int64_t axis);
@@ -79,6 +79,9 @@ GR_API gr_tensor *gr_stack(int n, gr_tensor *const *x, int64_t axis);
 /* n equal parts of an axis into out[0 .. n-1]; all GR_BAD on failure. */
 GR_API gr_status gr_split_at(gr_at at, gr_tensor *x, int n, int64_t axis, gr_tensor **out);
 GR_API gr_status gr_split(gr_tensor *x, int n, int64_t axis, gr_tensor **out);
+/* n parts of the given sizes, which add up to the axis; on a batch axis they count multiples of B. */
+GR_API gr_status gr_split_sizes_at(gr_at at, gr_tensor *x, int n, const int64_t *sizes, int64_t axis, gr_tensor **out);
+GR_API gr_status gr_split_sizes(gr_tensor *x, int n, const int64_t *sizes, int64_t axis, gr_tensor **out);
 
 #define gr_reshape(...)      gr_reshape_at(GR_HERE, __VA_ARGS__)
 #define gr_reshape_like(...) gr_reshape_like_at(GR_HERE, __VA_ARGS__)
@@ -95,6 +98,7 @@ GR_API gr_status gr_split(gr_tensor *x, int n, int64_t axis, gr_tensor **out);
 #define gr_concatenate(...)  gr_concatenate_at(GR_HERE, __VA_ARGS__)
 #define gr_stack(...)        gr_stack_at(GR_HERE, __VA_ARGS__)
 #define gr_split(...)        gr_split_at(GR_HERE, __VA_ARGS__)
+#define gr_split_sizes(...)  gr_split_sizes_at(GR_HERE, __VA_ARGS__)
 
 GR_END
 #endif

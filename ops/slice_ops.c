@@ -505,26 +505,56 @@ gr_tensor *gr_stack_at(gr_at at, int n, gr_tensor *const *x, int64_t axis)
     return gr_concatenate_at(at, n, wide, k);
 }
 
-gr_status gr_split_at(gr_at at, gr_tensor *x, int n, int64_t axis, gr_tensor **out)
+/* Finds the axis of a split and its size in units (of B, on a batch axis); false after an error. */
+static bool splittable(
+    gr_at at, const char *op, gr_tensor *x, int n, int64_t axis, gr_tensor **out, int64_t *k, int64_t *units)
 {
-    int64_t k;
     for (int i = 0; i < n && out; i++)
         out[i] = GR_BAD;
-    if (!gr__given(at, "split", "x", x))
+    if (!gr__given(at, op, "x", x))
+        return false;
+    if (n < 1 || !out) {
+        gr_op_fail(
+            at, GR_EARG, op, out ? "n" : "out", 1, &x, "expected room for 1 or more tensors, found %d", out ? n : 0);
+        return false;
+    }
+    if (!gr_axis(axis, x->shape.rank, k)) {
+        axis_fail(at, op, 1, &x, axis, x->shape.rank);
+        return false;
+    }
+    const int64_t d = x->shape.dim[*k];
+    *units = gr_dim_is_batch(d) ? gr_dim_times(d) : d;
+    return true;
+}
+
+gr_status gr_split_at(gr_at at, gr_tensor *x, int n, int64_t axis, gr_tensor **out)
+{
+    int64_t k, units;
+    if (!splittable(at, "split", x, n, axis, out, &k, &units))
         return gr_status_of(GR_BAD);
-    gr_tensor *bad = NULL;
-    if (!out)
-        bad = gr_op_fail(at, GR_EARG, "split", "out", 1, &x, "expected room for %d tensors, found NULL", n);
-    else if (!gr_axis(axis, x->shape.rank, &k))
-        bad = axis_fail(at, "split", 1, &x, axis, x->shape.rank);
-    if (bad)
-        return gr_status_of(bad);
-    int64_t d = x->shape.dim[k], units = gr_dim_is_batch(d) ? gr_dim_times(d) : d;
-    if (n < 1 || units % n)
+    if (units % n)
         return gr_status_of(gr_op_fail(at, GR_ESHAPE, "split", "n", 1, &x, "expected a divisor of %lld%s, found %d",
-            (long long)units, gr_dim_is_batch(d) ? "B" : "", n));
+            (long long)units, gr_dim_is_batch(x->shape.dim[k]) ? "B" : "", n));
     for (int i = 0; i < n; i++)
         out[i] = units_of(at, x, k, units / n * i, units / n);
+    return gr_status_of(out[n - 1]);
+}
+
+gr_status gr_split_sizes_at(gr_at at, gr_tensor *x, int n, const int64_t *sizes, int64_t axis, gr_tensor **out)
+{
+    int64_t k, units, sum = 0;
+    if (!splittable(at, "split_sizes", x, n, axis, out, &k, &units))
+        return gr_status_of(GR_BAD);
+    bool good = sizes != NULL;
+    for (int i = 0; i < n && good; i++)
+        good = sizes[i] >= 0 && gr__add(sum, sizes[i], &sum);
+    if (!good || sum != units)
+        return gr_status_of(gr_op_fail(at, GR_ESHAPE, "split_sizes", "sizes", 1, &x,
+            "expected sizes >= 0 that add up to %lld%s, found %lld", (long long)units,
+            gr_dim_is_batch(x->shape.dim[k]) ? "B" : "", (long long)sum));
+    sum = 0;
+    for (int i = 0; i < n; sum += sizes[i++])
+        out[i] = units_of(at, x, k, sum, sizes[i]);
     return gr_status_of(out[n - 1]);
 }
 
@@ -554,4 +584,8 @@ gr_tensor *(gr_stack)(int n, gr_tensor *const *x, int64_t axis)
 gr_status(gr_split)(gr_tensor *x, int n, int64_t axis, gr_tensor **out)
 {
     return gr_split_at(NOWHERE, x, n, axis, out);
+}
+gr_status(gr_split_sizes)(gr_tensor *x, int n, const int64_t *sizes, int64_t axis, gr_tensor **out)
+{
+    return gr_split_sizes_at(NOWHERE, x, n, sizes, axis, out);
 }

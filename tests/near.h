@@ -21,12 +21,11 @@ static inline gr_tensor *constant_of(gr_tape *t, gr_dtype dtype, gr_shape shape,
     return c;
 }
 
-/* x has this shape and evaluates to these n numbers, within tolerance * max(1, |expected|); NaN equals NaN. */
-static inline bool is_near(
-    unsigned line, const char *file, gr_tensor *x, gr_shape shape, double tolerance, const double *expected, int64_t n)
+/* a has this shape and these n numbers, within tolerance * max(1, |expected|); NaN equals NaN. Frees a. */
+static inline bool holds(
+    unsigned line, const char *file, gr_array *a, gr_shape shape, double tolerance, const double *expected, int64_t n)
 {
     char want[200], got[200];
-    gr_array *a = gr_eval(x);
     if (!gr_test_expect(a != NULL, line, file, "no value: %s", gr_error_message())) {
         gr_error_clear();
         return false;
@@ -42,8 +41,17 @@ static inline bool is_near(
     gr_array_free(a);
     return good;
 }
-#define NEAR(x, shape, tolerance, ...) is_near(__LINE__, __FILE__, x, shape, tolerance, NUMBERS(__VA_ARGS__))
-/* a braced shape as one macro argument */
-#define DIM(...) GR_SHAPE(__VA_ARGS__)
+#define NEAR(x, shape, tolerance, ...) holds(__LINE__, __FILE__, gr_eval(x), shape, tolerance, NUMBERS(__VA_ARGS__))
+
+/* y with one input bound: how the batch size gets its value. */
+static inline gr_array *eval_bound(gr_tensor *y, gr_tensor *input, gr_shape shape, const double *x, int64_t n)
+{
+    gr_array *a = gr_array_from(GR_F64, GR_SHAPE(n), x), *out = NULL;
+    if (a && gr_array_reshape(a, shape) == GR_OK && gr_array_cast(a, gr_dtype_of(input)) == GR_OK)
+        gr_eval_with(
+            1, &y, &out, &(gr_eval_opts){.n_bindings = 1, .bindings = &(gr_binding){input, a}, .seed = gr_seed()});
+    gr_array_free(a);
+    return out;
+}
 
 #endif

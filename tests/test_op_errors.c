@@ -193,6 +193,7 @@ static void row(int line, const char *op, const char *argument, gr_tensor *opera
 #define CATEGORICAL(...) gr_categorical_crossentropy(__VA_ARGS__)
 #define SPARSE(...)      gr_sparse_categorical_crossentropy(__VA_ARGS__)
 /* A row a line, which is what the message must name. */
+/* long: a table */
 /* clang-format off */
 static void shape_functions_name_themselves(void)
 {
@@ -238,7 +239,6 @@ static void shape_functions_name_themselves(void)
     ROW("broadcast_to", "shape", o.f, gr_broadcast_to(o.f, GR_SHAPE(3)));
     ROW("broadcast_to", "shape", o.f, gr_broadcast_to(o.f, GR_SHAPE(2, 4)));
     ROW("broadcast_to", "shape", o.batch, gr_broadcast_to(o.batch, GR_SHAPE(5, 3)));
-    ROW("tile", "repeats", o.f, gr_tile(o.f, GR_SHAPE(2)));
     ROW("tile", "repeats", o.f, gr_tile(o.f, GR_SHAPE(2, -1)));
     ROW("tile", "repeats", o.rank8, gr_tile(o.rank8, GR_SHAPE(1, 1, 1, 1, 1, 1, 1, 2)));
     ROW("tile", "x", NULL, gr_tile(NULL, GR_SHAPE(2)));
@@ -272,6 +272,12 @@ static void shape_functions_name_themselves(void)
     ROW("split", "n", o.batch, (gr_split(o.batch, 2, 0, out), out[1]));
     ROW("split", "x", NULL, (gr_split(NULL, 2, 0, out), out[1]));
     ROW("split", "out", o.f, (gr_split(o.f, 3, 1, NULL), GR_BAD));
+    const int64_t sizes[] = {1, 1}, minus[] = {-1, 4};
+    ROW("split_sizes", "sizes", o.f, (gr_split_sizes(o.f, 2, sizes, 1, out), out[1]));
+    ROW("split_sizes", "sizes", o.f, (gr_split_sizes(o.f, 2, minus, 1, out), out[1]));
+    ROW("split_sizes", "sizes", o.f, (gr_split_sizes(o.f, 2, NULL, 1, out), out[1]));
+    ROW("split_sizes", "n", o.f, (gr_split_sizes(o.f, 0, sizes, 1, out), GR_BAD));
+    ROW("split_sizes", "axis", o.f, (gr_split_sizes(o.f, 2, sizes, -3, out), out[1]));
     gr_tape_free(t);
 }
 
