@@ -112,8 +112,7 @@ static void names_of_any_kind_survive(void)
     free(longest);
 }
 
-/* ---- random graphs
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- random graphs --------------------------------------------------------------------------------------------- */
 
 static uint64_t state;
 static int below(int n)
@@ -224,8 +223,7 @@ static void a_thousand_random_graphs_come_back_equal(void)
     }
 }
 
-/* ---- texts that are no graphs
- * ------------------------------------------------------------------------------------------------- */
+/* ---- texts that are no graphs ---------------------------------------------------------------------------------- */
 
 static void wrong_texts_are_refused_with_line_and_column(void)
 {
