@@ -375,7 +375,7 @@ gr_status gr_field_parse(const gr_field *f, void *base, const char *text, char *
 
 static gr_status unknown_option(const gr_kind *kind, gr_at at, const char *name)
 {
-    const char *known[64];
+    const char *known[64] = {0};
     char list[1200] = "", near[80];
     writer w = {list, sizeof list, 0};
     int n = 0;
@@ -455,7 +455,7 @@ static const gr_kind *find_kind(const char *name, const gr_kind_entry *kinds, co
     enum { MOST = 128 };
     static const size_t width = 48;
     char snake[MOST][48], list[2400] = "", near[80];
-    const char *known[MOST];
+    const char *known[MOST] = {0};
     writer w = {list, sizeof list, 0};
     int n = 0;
     for (const gr_kind_entry *k = kinds; k->kind; k++) {

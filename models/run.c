@@ -175,10 +175,11 @@ gr_status gr_run_set_rate(gr_run *r, double rate)
 
 gr_status gr_run_stop(gr_run *r, const char *why, ...)
 {
-    char text[256];
+    char text[256] = "";
     va_list args;
     va_start(args, why);
-    vsnprintf(text, sizeof text, why ? why : "", args);
+    if (why)
+        vsnprintf(text, sizeof text, why, args);
     va_end(args);
     r->stop = true;
     if (r->history)

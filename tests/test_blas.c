@@ -1,3 +1,4 @@
+/* The BLAS door and the product without it. */
 #include "core/blas.h"
 #include "core/cpu.h"
 #include "tests/harness.h"

@@ -283,7 +283,7 @@ static void where_takes_any_dtype_and_broadcasts_all_three(void)
     for (int type = GR_F32; type < GR_DTYPE_COUNT; type++) {
         gr_tensor *a = numbers(t, (gr_dtype)type, GR_SHAPE(2), (double[]){1, 1}), *b = number(t, (gr_dtype)type, 0);
         gr_tensor *y = gr_where(c, a, b);
-        CU_ASSERT_EQUAL(gr_dtype_of(y), type);
+        CU_ASSERT_EQUAL((int)gr_dtype_of(y), type);
         for (int i = 0; i < 6; i++)
             GR_EXPECT(value_of(y, i) == (i / 2 != 1), "%s, element %d", gr_dtype_name((gr_dtype)type), i);
     }
