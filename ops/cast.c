@@ -78,12 +78,12 @@ static gr_status cast_eval(const gr_call *c)
     return GR_OK;
 }
 
-/* Between floats and bools; integers are left to eval. */
+/* To floats and bool, from anything: a tile's loads convert. To integers it is left to eval. */
 static void cast_lower(gr_lowering *l)
 {
     const gr_dtype from = l->dtype[0], to = l->out_dtype;
     const bool f64 = from == GR_F64 || to == GR_F64;
-    if ((!gr_dtype_is_float(from) && from != GR_BOOL) || (!gr_dtype_is_float(to) && to != GR_BOOL))
+    if (!gr_dtype_is_float(to) && to != GR_BOOL)
         return;
     const int row = to == GR_BOOL ? GR__TILE_copy_bool : to == GR_F32 && f64 ? GR__TILE_copy_single : GR__TILE_copy;
     l->kind = GR_LOWER_TILE;
