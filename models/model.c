@@ -131,6 +131,15 @@ static gr_status keep_layers(gr_model *m, const gr_build *b, gr_tensor *const *i
     return GR_OK;
 }
 
+void gr__model_inputs(const gr_model *m, gr_tape *t, gr_tensor **in)
+{
+    for (int i = 0; i < m->n_inputs; i++) {
+        gr_shape s = {.rank = m->input[i]->shape.rank + 1, .dim = {GR_BATCH}};
+        memcpy(s.dim + 1, m->input[i]->shape.dim, sizeof(int64_t) * (GR_MAX_RANK - 1));
+        in[i] = gr_input_at(m->input[i]->base.at, t, m->input[i]->dtype, s, m->input[i]->name ? m->input[i]->name : "input");
+    }
+}
+
 /* The first trace: makes the weights, learns the outputs' shapes, finds the mistakes. */
 static gr_status first_trace(gr_model *m)
 {
@@ -139,11 +148,7 @@ static gr_status first_trace(gr_model *m)
     gr_build b;
     if (!t)
         return GR_EMEM;
-    for (int i = 0; i < m->n_inputs; i++) {
-        gr_shape s = {.rank = m->input[i]->shape.rank + 1, .dim = {GR_BATCH}};
-        memcpy(s.dim + 1, m->input[i]->shape.dim, sizeof(int64_t) * (GR_MAX_RANK - 1));
-        in[i] = gr_input_at(m->input[i]->base.at, t, m->input[i]->dtype, s, m->input[i]->name ? m->input[i]->name : "input");
-    }
+    gr__model_inputs(m, t, in);
     gr__build_begin(&b, t, &m->store, false);
     m->n_outputs = m->layer->kind->n_out ? m->layer->kind->n_out : 1;
     gr_status s = gr__build_call(&b, m->layer, m->n_inputs, in, m->n_outputs, out);

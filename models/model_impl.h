@@ -44,6 +44,9 @@ struct gr_model {
     gr__step *steps;
 };
 
+/* The model's inputs on a tape, batch axis first, in their own dtypes. */
+void gr__model_inputs(const gr_model *m, gr_tape *t, gr_tensor **in);
+
 /* ---- steps -------------------------------------------------------------------------------------------------------- */
 
 /* The compiled step for a mode and data of these arrays' dtypes and shapes; made at first. NULL on failure.

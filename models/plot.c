@@ -1,10 +1,8 @@
 /* models/plot.c: curves of a history: through gnuplot into a file, and in characters on a terminal. See history.h.
  * The script that gnuplot gets is complete (the numbers are in it), so it can be kept and run by hand. */
-#include "core/array.h"
-#include "core/mem.h"
 #include "core/process.h"
+#include "core/text.h"
 #include "models/history.h"
-#include "models/text_impl.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -13,12 +11,12 @@
 /* ---- the script --------------------------------------------------------------------------------------------------- */
 
 /* 'text' in gnuplot's single quotes: nothing but the quote itself is special there. */
-static void put_quoted(gr__text *t, const char *text)
+static void put_quoted(gr__writer *t, const char *text)
 {
-    gr__text_add(t, "'");
+    gr__put(t, "'");
     for (; *text; text++)
-        gr__text_add(t, *text == '\'' ? "''" : (unsigned char)*text < ' ' ? " " : "%c", *text);
-    gr__text_add(t, "'");
+        gr__put(t, *text == '\'' ? "''" : (unsigned char)*text < ' ' ? " " : "%c", *text);
+    gr__put(t, "'");
 }
 
 /* gnuplot's point types of the png, svg and pdf terminals */
@@ -40,18 +38,18 @@ static const char *ending(const char *file)
     return dot && !strchr(dot, '/') ? dot + 1 : "";
 }
 
-static gr_status put_terminal(gr__text *t, const gr_history_plot_opts *o, gr_at at)
+static gr_status put_terminal(gr__writer *t, const gr_history_plot_opts *o, gr_at at)
 {
     const char *end = ending(o->file);
     double w = o->inches[0] > 0 ? o->inches[0] : 8, h = o->inches[1] > 0 ? o->inches[1] : 6;
     if (!(w <= 100 && h <= 100))
         return gr_fail(GR_EARG, at, "history_plot: argument inches: expected at most 100 x 100, found %g x %g", w, h);
     if (strcmp(end, "png") == 0 || strcmp(end, "gp") == 0)
-        gr__text_add(t, "set terminal pngcairo size %d,%d font 'sans,11' linewidth 1.5\n", (int)(w * 100), (int)(h * 100));
+        gr__put(t, "set terminal pngcairo size %d,%d font 'sans,11' linewidth 1.5\n", (int)(w * 100), (int)(h * 100));
     else if (strcmp(end, "svg") == 0)
-        gr__text_add(t, "set terminal svg size %d,%d font 'sans,13' background 'white'\n", (int)(w * 100), (int)(h * 100));
+        gr__put(t, "set terminal svg size %d,%d font 'sans,13' background 'white'\n", (int)(w * 100), (int)(h * 100));
     else if (strcmp(end, "pdf") == 0)
-        gr__text_add(t, "set terminal pdfcairo size %gin,%gin font 'sans,11'\n", w, h);
+        gr__put(t, "set terminal pdfcairo size %gin,%gin font 'sans,11'\n", w, h);
     else
         return gr_fail(GR_EARG, at, "history_plot: argument file: expected a name that ends in .png, .svg, .pdf or .gp, found '%s'",
             o->file);
@@ -79,7 +77,7 @@ static int choose(const gr_history *h, const gr_history_plot_opts *o, gr_curve *
     return n;
 }
 
-static gr_status put_script(gr__text *t, const gr_history *h, const gr_history_plot_opts *o, gr_at at)
+static gr_status put_script(gr__writer *t, const gr_history *h, const gr_history_plot_opts *o, gr_at at)
 {
     gr_curve curve[GR_MAX_CURVES + 2];
     int n = choose(h, o, curve);
@@ -87,38 +85,38 @@ static gr_status put_script(gr__text *t, const gr_history *h, const gr_history_p
         return gr_fail(GR_EARG, at, "history_plot: argument curves: expected at least one, and the history has no loss");
     GR_TRY(put_terminal(t, o, at));
     if (strcmp(ending(o->file), "gp") != 0) {
-        gr__text_add(t, "set output ");
+        gr__put(t, "set output ");
         put_quoted(t, o->file);
-        gr__text_add(t, "\n");
+        gr__put(t, "\n");
     }
-    gr__text_add(t, "set title ");
+    gr__put(t, "set title ");
     put_quoted(t, o->title ? o->title : "Model Loss");
-    gr__text_add(t, " noenhanced\nset xlabel ");
+    gr__put(t, " noenhanced\nset xlabel ");
     put_quoted(t, o->x ? o->x : "Epoch");
-    gr__text_add(t, " noenhanced\nset ylabel ");
+    gr__put(t, " noenhanced\nset ylabel ");
     put_quoted(t, o->y ? o->y : "Loss");
-    gr__text_add(t, " noenhanced\n%s\n%s\nset xtics %d\n", o->grid ? "set grid" : "unset grid",
+    gr__put(t, " noenhanced\n%s\n%s\nset xtics %d\n", o->grid ? "set grid" : "unset grid",
         o->no_legend ? "unset key" : "set key top right noenhanced", gr_history_epochs(h) <= 20 ? 1 : gr_history_epochs(h) / 10);
     for (int i = 0; i < n; i++) {
         int count;
         const double *v = gr_history_get(h, curve[i].key, &count);
         if (!v)
             return gr_error();
-        gr__text_add(t, "$c%d << END\n", i);
+        gr__put(t, "$c%d << END\n", i);
         for (int k = 0; k < count; k++)
-            gr__text_add(t, isfinite(v[k]) ? "%d %.9g\n" : "%d NaN\n", k + 1, v[k]);
-        gr__text_add(t, "END\n");
+            gr__put(t, isfinite(v[k]) ? "%d %.9g\n" : "%d NaN\n", k + 1, v[k]);
+        gr__put(t, "END\n");
     }
     for (int i = 0; i < n; i++) {
         int type = point_type(curve[i].mark);
         if (type == 0)
             return gr_fail(GR_ENAME, at,
                 "history_plot: argument mark: expected circle, square, triangle, diamond, cross or none, found '%s'", curve[i].mark);
-        gr__text_add(t, i ? ", " : "plot ");
-        gr__text_add(t, type < 0 ? "$c%d using 1:2 with lines lw 2 title " : "$c%d using 1:2 with linespoints lw 2 ps 1 pt %d title ", i, type);
+        gr__put(t, i ? ", " : "plot ");
+        gr__put(t, type < 0 ? "$c%d using 1:2 with lines lw 2 title " : "$c%d using 1:2 with linespoints lw 2 ps 1 pt %d title ", i, type);
         put_quoted(t, curve[i].label ? curve[i].label : curve[i].key);
     }
-    gr__text_add(t, "\n");
+    gr__put(t, "\n");
     return t->failed ? GR_EMEM : GR_OK;
 }
 
@@ -174,11 +172,11 @@ gr_status gr_history_plot_at(gr_at at, const gr_history *h, const gr_history_plo
         return gr_fail(GR_EARG, at, "history_plot: expected a history and a file name, found %s", h ? "no file name" : "NULL");
     if (gr_history_epochs(h) < 1)
         return gr_fail(GR_EARG, at, "history_plot: argument history: expected at least one epoch, found none");
-    gr__text t = {0};
+    gr__writer t = {0};
     gr_status s = put_script(&t, h, o, at);
     if (s == GR_OK)
         s = render(t.text, o, at);
-    gr__text_free(&t);
+    gr_text_free(t.text);
     if (s == GR_OK && o->show)
         show(o->file);
     return s;
