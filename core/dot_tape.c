@@ -320,8 +320,13 @@ static void draw_group(gr__dot *d, int64_t k, const group *g)
     }
     int used = snprintf(label, sizeof label, *g->scope->kind ? "%.100s (%.100s)%s" : "%.100s%.0s%s",
         g->scope->parent ? g->scope->name : "outside of layers", g->scope->kind, phases[g->phase]);
-    used += snprintf(label + used, sizeof label - (size_t)used, "\n%lld nodes\nresults %s + B * %s",
-        (long long)g->nodes, gr__bytes_text(g->kept, a, sizeof a), gr__bytes_text(g->per_batch, b, sizeof b));
+    used += snprintf(label + used, sizeof label - (size_t)used, "\n%lld nodes\nresults ", (long long)g->nodes);
+    if (g->kept > 0 || g->per_batch == 0)
+        used += snprintf(label + used, sizeof label - (size_t)used, "%s%s", gr__bytes_text(g->kept, a, sizeof a),
+            g->per_batch > 0 ? " + " : "");
+    if (g->per_batch > 0)
+        used +=
+            snprintf(label + used, sizeof label - (size_t)used, "B * %s", gr__bytes_text(g->per_batch, b, sizeof b));
     if (g->weights > 0)
         used += snprintf(
             label + used, sizeof label - (size_t)used, "\nweights %s", gr__bytes_text(g->weights, c, sizeof c));
