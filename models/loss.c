@@ -1,4 +1,4 @@
-/* models/loss.c: losses and metrics; the formulas are ops (ops/loss.h), here is what y and p may look like, and which of
+/* models/loss.c: losses and metrics; the formulas are ops (ops/loss_ops.h), here is what y and p may look like, and which of
  * them are logits. See loss.h. */
 #include "models/loss.h"
 #include "core/mem.h"

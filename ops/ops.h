@@ -8,7 +8,7 @@
  *   create.h        full, zeros, ones, arange
  *   random_ops.h    random numbers, dropout
  *   composite.h     softmax, log_softmax, batch_norm, layer_norm
- *   loss.h          cross-entropies and distances of each sample
+ *   loss_ops.h      cross-entropies and distances of each sample
  *   control.h       stop_gradient
  * To add an op: one block in its family's file (a descriptor, core/op.h), its name in GR_OPS below, its declaration in
  * the family's header. Gradient check, comparison of compiled with plain evaluation, dtype sweep and error cases follow
@@ -22,7 +22,7 @@
 #include "ops/create.h"
 #include "ops/elementwise.h"
 #include "ops/gather.h"
-#include "ops/loss.h"
+#include "ops/loss_ops.h"
 #include "ops/matmul.h"
 #include "ops/random_ops.h"
 #include "ops/reduce.h"

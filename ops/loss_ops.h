@@ -1,4 +1,4 @@
-/* ops/loss.h: losses of each sample: the last axis of both is taken in, what is left is not averaged.
+/* ops/loss_ops.h: losses of each sample: the last axis of both is taken in, what is left is not averaged.
  *
  *   target   what is true; cast to output's dtype if it has another
  *   output   what the model says; float32 or float64, rank 1 or more
@@ -6,9 +6,9 @@
  *   result   output's shape without the last axis
  *   errors   GR_EDTYPE, GR_ESHAPE; GR_EARG for an impossible option
  * Definitions and names are those of Keras. Probabilities are kept 1e-7 away from 0 and 1 before the logarithm; prefer
- * logits, where nothing is cut off. Read next: loss.c. */
-#ifndef GRAPE_OPS_LOSS_H
-#define GRAPE_OPS_LOSS_H
+ * logits, where nothing is cut off. Read next: loss_ops.c. */
+#ifndef GRAPE_OPS_LOSS_OPS_H
+#define GRAPE_OPS_LOSS_OPS_H
 
 #include "core/tape.h"
 

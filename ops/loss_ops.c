@@ -1,5 +1,5 @@
-/* ops/loss.c: losses of each sample, as their formulas in ops. */
-#include "ops/loss.h"
+/* ops/loss_ops.c: losses of each sample, as their formulas in ops. */
+#include "ops/loss_ops.h"
 #include "ops/composite.h"
 #include "ops/elementwise.h"
 #include "ops/ops_impl.h"

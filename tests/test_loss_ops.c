@@ -1,4 +1,4 @@
-/* Losses of each sample: ops/loss.c. Values and gradients against Keras are in test_op_fixtures.c. */
+/* Losses of each sample: ops/loss_ops.c. Values and gradients against Keras are in test_op_fixtures.c. */
 #include "autograd/gradcheck.h"
 #include "autograd/grad.h"
 #include "tests/near.h"
@@ -160,7 +160,7 @@ static void gradients_of_target_and_output_agree_with_differences(void)
     }
 }
 
-GR_SUITE("ops/loss.c", GR_TEST(hard_logits_give_exact_losses), GR_TEST(hard_probabilities_are_cut_off_as_in_keras),
+GR_SUITE("ops/loss_ops.c", GR_TEST(hard_logits_give_exact_losses), GR_TEST(hard_probabilities_are_cut_off_as_in_keras),
     GR_TEST(a_masked_class_does_not_disturb_the_labels_loss), GR_TEST(the_gradient_of_logits_is_softmax_less_target),
     GR_TEST(smoothing_shares_among_the_classes), GR_TEST(an_ignored_class_counts_nothing),
     GR_TEST(distances_are_means_over_the_last_axis), GR_TEST(a_column_fits_a_vector),
