@@ -102,6 +102,15 @@ static bool grows(const gr__plan *p, const gr__step *s)
     return made > read;
 }
 
+/* Does it compute again what was not to be kept (a checkpoint)? Then early is what it must not be. */
+static bool recomputes(const gr__plan *p, const gr__step *s)
+{
+    for (int i = 0; s->group >= 0 && i < p->group[s->group].n_nodes; i++)
+        if (p->node[p->group[s->group].node[i]].node->clone)
+            return true;
+    return false;
+}
+
 static gr_status sort_steps(gr__plan *p, const int *phase)
 {
     gr__step *sorted = gr__arena_alloc(&p->arena, p->n_steps + 1, sizeof *sorted);
@@ -145,7 +154,7 @@ static gr_status find_phases(gr__plan *p, const edges *e)
         for (int s = 0; s < p->n_steps; s++) {
             if (phase[s] != ph)
                 continue;
-            if (!p->step[s].fallible && latest[s] > ph && grows(p, &p->step[s]))
+            if (!p->step[s].fallible && latest[s] > ph && (grows(p, &p->step[s]) || recomputes(p, &p->step[s])))
                 phase[s] = latest[s];
             for (int i = e->first_edge[s]; i < e->first_edge[s + 1]; i++)
                 if (latest[e->edge[i]] > phase[s] - 1)

@@ -2,6 +2,7 @@
 #include "autograd/custom.h"
 #include "autograd/grad.h"
 #include "autograd/gradcheck.h"
+#include "compiler/program.h"
 #include "core/node.h"
 #include "ops/ops.h"
 #include "tests/harness.h"
@@ -335,6 +336,78 @@ static void a_checkpoint_works_on_a_symbolic_batch(void)
     gr_tape_free(t);
 }
 
+/* Regions are planned: a program takes them apart and computes the same bits. */
+static void a_program_of_regions_computes_what_evaluation_does(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 3), "x"), *y, *z[2], *g, *h;
+    CU_ASSERT_EQUAL(gr_checkpoint(bump, NULL, 1, &x, 1, &y), GR_OK);
+    CU_ASSERT_EQUAL(gr_custom_gradient(&pair, 2, (gr_tensor *[]){y, x}, 2, z), GR_OK);
+    CU_ASSERT_EQUAL(gr_grad(gr_sum(gr_mul(z[0], z[1])), &x, 1, &g), GR_OK);
+    CU_ASSERT_EQUAL(gr_grad(gr_sum(gr_square(g)), &x, 1, &h), GR_OK);
+    gr_array *in = gr_array_new(GR_F32, GR_SHAPE(5, 3)), *want[3] = {NULL}, *got[3];
+    for (int i = 0; i < 15; i++)
+        ((float *)gr_array_data(in))[i] = (float)(i - 7) / 5;
+    gr_binding bound = {x, in};
+    gr_tensor *out[3] = {z[1], g, h};
+    CU_ASSERT_EQUAL(gr_eval_with(3, out, want, &(gr_eval_opts){.n_bindings = 1, .bindings = &bound}), GR_OK);
+    gr_program *p = gr_program_new(t, .inputs = {x}, .outputs = {z[1], g, h}, .verify = true);
+    GR_EXPECT(p, "%s", gr_error_message());
+    for (int i = 0; i < 3; i++)
+        got[i] = gr_array_new(GR_F32, GR_SHAPE(5, 3));
+    CU_ASSERT(p && gr_program_run(p, &in, got) == GR_OK);
+    for (int i = 0; i < 3; i++) {
+        GR_EXPECT(want[i] && gr_array_equal(want[i], got[i]), "output %d: [0] is %.9g and %.9g", i,
+            gr_array_at(want[i], 0), gr_array_at(got[i], 0));
+        gr_array_free(want[i]);
+        gr_array_free(got[i]);
+    }
+    gr_program_free(p);
+    gr_array_free(in);
+    gr_tape_free(t);
+    gr_error_clear();
+}
+
+static gr_status wide_layer(void *ctx, gr_tape *t, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
+{
+    (void)n_in, (void)n_out;
+    out[0] = in[0];
+    for (int i = 0; i < 4; i++)
+        out[0] = gr_tanh(gr_matmul(out[0], gr_read(t, ctx)));
+    return gr_status_of(out[0]);
+}
+
+/* Bytes of the arena for the gradient of 16 layers, four at a time in a checkpoint or not. */
+static int64_t arena_of(gr_variable *w, bool checkpointed)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(256, 64), "x"), *y = x, *g;
+    for (int i = 0; i < 4; i++)
+        if (checkpointed)
+            gr_checkpoint(wide_layer, w, 1, &y, 1, &y);
+        else
+            wide_layer(w, t, 1, &y, 1, &y);
+    gr_grad(gr_sum(y), &x, 1, &g);
+    gr_program *p = gr_program_new(t, .inputs = {x}, .outputs = {g});
+    gr_array *in = gr_array_new(GR_F32, GR_SHAPE(256, 64)), *out = gr_array_new(GR_F32, GR_SHAPE(256, 64));
+    CU_ASSERT(p && gr_program_run(p, &in, &out) == GR_OK);
+    int64_t bytes = p ? gr_program_plan(p).arena_bytes : -1;
+    gr_program_free(p);
+    gr_array_free(in);
+    gr_array_free(out);
+    gr_tape_free(t);
+    return bytes;
+}
+
+static void a_checkpoint_saves_memory_in_a_program(void)
+{
+    gr_variable *w = gr_variable_new("w", GR_F32, GR_SHAPE(64, 64), true);
+    int64_t kept = arena_of(w, false), recomputed = arena_of(w, true);
+    GR_EXPECT(kept > 0 && recomputed > 0 && recomputed * 10 <= kept * 7, "%lld bytes without, %lld with",
+        (long long)kept, (long long)recomputed);
+    gr_variable_free(w);
+}
+
 static void wrong_checkpoints_are_refused(void)
 {
     gr_tape *t = gr_tape_new();
@@ -357,4 +430,5 @@ GR_SUITE("autograd/custom.c", GR_TEST(a_custom_gradient_takes_the_place_of_the_f
     GR_TEST(wrong_custom_gradients_are_refused), GR_TEST(a_checkpoint_has_the_same_bits_in_every_order),
     GR_TEST(the_backward_node_holds_the_body_again_under_a_clone_number),
     GR_TEST(weights_used_inside_get_their_gradients), GR_TEST(regions_nest),
-    GR_TEST(a_checkpoint_works_on_a_symbolic_batch), GR_TEST(wrong_checkpoints_are_refused))
+    GR_TEST(a_checkpoint_works_on_a_symbolic_batch), GR_TEST(a_program_of_regions_computes_what_evaluation_does),
+    GR_TEST(a_checkpoint_saves_memory_in_a_program), GR_TEST(wrong_checkpoints_are_refused))
