@@ -8,7 +8,7 @@
 
 #include "compiler/layout.h"
 
-typedef enum { GR__I_LOAD, GR__I_TILE, GR__I_REDUCE, GR__I_CONTRACT, GR__I_STORE } gr__opcode;
+typedef enum { GR__I_LOAD, GR__I_TILE, GR__I_REDUCE, GR__I_CONTRACT, GR__I_STORE, GR__I_NONE } gr__opcode;
 
 typedef struct {
     int buffer;     /* -1: scratch */

@@ -1,6 +1,7 @@
 /* compiler/compile.c: tape in, program out. The passes over the graph in their order; then, for each batch size that
  * comes, a plan (plan.h). Read next: graph.h, then plan.h, tile.h, run.c. */
-#include "compiler/plan.h"
+#include "compiler/dump.h"
+#include "compiler/profile.h"
 #include "core/size.h"
 #include "core/thread.h"
 #include <stdlib.h>
@@ -152,8 +153,11 @@ void gr_program_free(gr_program *p)
 {
     if (!p)
         return;
-    for (int i = 0; i < p->n_plans; i++)
+    for (int i = 0; i < p->n_plans; i++) {
+        if (p->plan[i]->profile)
+            gr__profile_tell(p->plan[i]->profile, p->plan[i], p->name);
         gr__plan_free(p->plan[i]);
+    }
     for (int t = 0; p->scratch && t < p->threads; t++)
         gr__free_aligned(p->scratch[t]);
     gr__free(p->scratch);
@@ -319,7 +323,8 @@ gr_status gr__program_run(gr_program *p, const gr_buffer *in, const gr_buffer *o
         return gr_error() != GR_OK ? gr_error() : GR_ESTATE;
     resolve(p, plan, in);
     copy_outputs(p, plan, out, true);
-    gr__run run = {.plan = plan, .data = p->data, .scratch = p->scratch, .seed = seed, .step = step};
+    gr__run run = {.plan = plan, .data = p->data, .scratch = p->scratch, .seed = seed, .step = step,
+        .profile = plan->profile};
     gr__run_plan(&run);
     gr_status s = (gr_status)atomic_load(&run.failed);
     if (s == GR_OK)
@@ -377,4 +382,11 @@ gr_program_stats gr_program_plan(const gr_program *p)
     s.assigns = p->graph.n_commit;
     s.assigns_in_place = plan->in_place;
     return s;
+}
+
+gr_status gr_program_dump(const gr_program *p, const char *dir)
+{
+    GR_CHECK(p && dir, GR_EARG, "program_dump: expected a program and a folder, found NULL");
+    GR_CHECK(p->n_plans, GR_ESTATE, "program_dump: %s has no plan yet: run it, or give .max_batch", p->name);
+    return gr__dump_to(p->plan[0], dir);
 }

@@ -1,6 +1,8 @@
 /* compiler/dump.c: plans as text and as a picture of the arena. */
 #include "compiler/code.h"
 #include "compiler/dump.h"
+#include <errno.h>
+#include <string.h>
 
 /* ---- plan.txt ------------------------------------------------------------------------------------------------------ */
 
@@ -19,7 +21,7 @@ static void print_place(FILE *f, const gr__plan *p, const gr__place *x)
 
 static void print_code(FILE *f, const gr__plan *p, const gr__code *c)
 {
-    static const char *const names[] = {"load", "tile", "reduce", "contract", "store"};
+    static const char *const names[] = {"load", "tile", "reduce", "contract", "store", "none"};
     static const char *const forms[] = {"number", "column", "row", "whole"};
     const gr__layout *l = c->layout;
     fprintf(f, "      %lld x %lld, tiles %lld x %lld, scratch %lld\n", (long long)l->rows, (long long)l->cols,
@@ -65,4 +67,47 @@ void gr__dump_plan(FILE *f, const gr__plan *p)
                 print_code(f, p, st->arg);
         }
     }
+}
+
+/* ---- memory.svg ---------------------------------------------------------------------------------------------------- */
+
+/* Phases to the right, addresses upwards, a rectangle per buffer. */
+static void dump_memory(FILE *f, const gr__plan *p)
+{
+    const double width = 1000, height = 600;
+    double x = width / (p->n_phases ? p->n_phases : 1), y = height / (double)(p->bytes ? p->bytes : 1);
+    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-10 -30 %g %g\" font-family=\"sans-serif\">\n", width + 20,
+        height + 60);
+    fprintf(f, "<text y=\"-12\" font-size=\"14\">%.1f KiB in %d phases; lower bound %.1f KiB</text>\n", (double)p->bytes / 1024,
+        p->n_phases, (double)p->lower_bound / 1024);
+    for (int i = 0; i < p->n_buffers; i++) {
+        const gr__buffer *b = &p->buffer[i];
+        if (b->space != GR__ARENA || b->first < 0)
+            continue;
+        const gr__node *n = p->node[p->value[b->value].node].node;
+        static const char *const colour[] = {"#8ecae6", "#ffb703", "#a7c957"};
+        fprintf(f, "<rect x=\"%g\" y=\"%g\" width=\"%g\" height=\"%g\" fill=\"%s\" stroke=\"#333\" stroke-width=\"0.5\">", b->first * x,
+            height - (double)(b->offset + b->bytes) * y, (b->last - b->first + 1) * x, (double)b->bytes * y, colour[n->phase % 3]);
+        fprintf(f, "<title>%%%lld %s, %lld bytes at %lld, phases %d to %d</title></rect>\n", (long long)n->id, n->op->name,
+            (long long)b->bytes, (long long)b->offset, b->first, b->last);
+    }
+    fprintf(f, "</svg>\n");
+}
+
+static gr_status dump_file(const gr__plan *p, const char *dir, const char *name, void (*dump)(FILE *f, const gr__plan *p))
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    GR_CHECK(f, GR_EIO, "program_dump: %s: %s", path, strerror(errno));
+    dump(f, p);
+    bool bad = ferror(f);
+    GR_CHECK(fclose(f) == 0 && !bad, GR_EIO, "program_dump: %s: %s", path, strerror(errno));
+    return GR_OK;
+}
+
+gr_status gr__dump_to(const gr__plan *p, const char *dir)
+{
+    GR_TRY(dump_file(p, dir, "plan.txt", gr__dump_plan));
+    return dump_file(p, dir, "memory.svg", dump_memory);
 }

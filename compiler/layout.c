@@ -254,6 +254,23 @@ static int live_tiles(const set *s)
     return most;
 }
 
+/* Whole operands that are read from outside. */
+static int streams(const set *s)
+{
+    int seen[GR__GROUP_NODES * GR_TILE_INPUTS], n = 0;
+    for (int i = 0; i < s->n; i++)
+        for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT; k++) {
+            int value = at(s, i)->access[k].value, q = 0;
+            if (member(s, s->p->value[value].node) >= 0 || count_of(s, value) < s->l->rows * s->l->cols)
+                continue;
+            while (q < n && seen[q] != value)
+                q++;
+            seen[q] = value;
+            n += q == n;
+        }
+    return n;
+}
+
 static bool has(const set *s, gr__work w)
 {
     for (int i = 0; i < s->n; i++)
@@ -301,8 +318,9 @@ static bool tile_size(set *s)
         break;
     }
     default:
-        l->tile_cols = clamp(product ? PRODUCT_COLS : MAP_TILE, 1, c);
-        l->tile_rows = clamp(product ? PRODUCT_ROWS : MAP_TILE / l->tile_cols, 1, r);
+        fits = clamp(L1_BYTES / (elem * (tiles + streams(s) + 1)) / 64 * 64, 256, MAP_TILE);
+        l->tile_cols = clamp(product ? PRODUCT_COLS : fits, 1, c);
+        l->tile_rows = clamp(product ? PRODUCT_ROWS : fits / l->tile_cols, 1, r);
     }
     s->why = "L6: the tiles that live at one time do not fit in the cache";
     return tiles * l->tile_rows * l->tile_cols * elem <= L2_BYTES;

@@ -1,5 +1,6 @@
 /* compiler/plan.c: makes and frees plans; see plan.h. */
-#include "compiler/plan.h"
+#include "compiler/profile.h"
+#include <stdlib.h>
 
 static const struct {
     const char *name;
@@ -20,6 +21,8 @@ gr__plan *gr__plan_new(const gr__graph *g, int64_t batch, int threads, unsigned 
             gr__plan_free(p);
             return NULL;
         }
+    if (getenv("GRAPE_PROFILE"))
+        p->profile = gr__profile_new(p);
     return p;
 }
 
@@ -27,6 +30,7 @@ void gr__plan_free(gr__plan *p)
 {
     if (!p)
         return;
+    gr__profile_free(p->profile);
     gr__arena_free(&p->arena);
     gr__free(p);
 }

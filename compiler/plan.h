@@ -147,7 +147,7 @@ typedef struct gr__plan {
     int64_t bytes, lower_bound, scratch; /* arena; per thread */
     double flops;
     int64_t in_place;
-    bool nan_check;
+    struct gr__profile *profile; /* GRAPE_PROFILE */
 } gr__plan;
 
 /* A plan for batch size B; NULL on failure. */
@@ -181,7 +181,7 @@ struct gr__run {
     uint64_t seed, step;
     _Atomic int failed; /* the first status that was not GR_OK */
     char message[2048]; /* of a failure on another thread than the caller's */
-    double *times;      /* per step, ns, of thread 0; NULL: not measured */
+    struct gr__profile *profile; /* NULL: not measured */
 };
 void gr__run_plan(gr__run *run);
 

@@ -65,6 +65,9 @@ typedef struct {
 } gr_program_stats;
 GR_API gr_program_stats gr_program_plan(const gr_program *p);
 
+/* Writes DIR/plan.txt and DIR/memory.svg of the plan of the last batch size. The folder must exist. */
+GR_API gr_status gr_program_dump(const gr_program *p, const char *dir);
+
 /* The form that training loops use: raw row-major buffers, read in place; data of out[i] may be NULL, else it has room for
  * out[i].shape, which is checked. Random numbers are those of (seed, step). No heap allocation for a known batch size. */
 GR_API gr_status gr__program_run(gr_program *p, const gr_buffer *in, const gr_buffer *out, uint64_t seed, uint64_t step);

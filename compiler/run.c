@@ -1,6 +1,6 @@
 /* compiler/run.c: the executor. Every thread walks the phases, runs its range of tasks of each step, and meets the others
  * at a barrier where the plan has one. Denormal numbers count as zero meanwhile. */
-#include "compiler/plan.h"
+#include "compiler/profile.h"
 #include "core/thread.h"
 
 /* The first failure is the run's. Messages are kept per thread, so another thread's is carried to the caller. */
@@ -24,7 +24,10 @@ static void run_phase(gr__run *run, const gr__phase_plan *ph, int thread, int te
             int64_t begin = st->begin[t], end = st->begin[t + 1];
             if (begin >= end || atomic_load_explicit(&run->failed, memory_order_relaxed) != GR_OK)
                 continue;
+            double start = run->profile ? gr__now_ns() : 0;
             gr_status status = st->fn(run, st, thread, begin, end);
+            if (run->profile)
+                run->profile->spent[(int64_t)s * p->threads + thread] += gr__now_ns() - start;
             if (status != GR_OK)
                 fail(run, thread, status);
         }
@@ -39,15 +42,21 @@ static void body(void *ctx, int thread, gr__team *team)
         const gr__phase_plan *ph = &run->plan->phase[i];
         if (ph->barrier)
             gr__team_barrier(team, thread);
+        double start = run->profile ? gr__now_ns() : 0;
         if (!ph->serial || thread == 0)
             run_phase(run, ph, thread, ph->serial ? run->plan->threads : team->threads);
+        if (run->profile)
+            run->profile->phase_spent[(int64_t)i * run->plan->threads + thread] = gr__now_ns() - start;
     }
     gr__ftz_restore(before);
 }
 
 void gr__run_plan(gr__run *run)
 {
+    double start = run->profile ? gr__now_ns() : 0;
     gr__team_run(run->plan->threads, body, run);
+    if (run->profile)
+        gr__profile_add(run->profile, run->plan, gr__now_ns() - start);
     if (run->message[0])
         gr_fail((gr_status)run->failed, (gr_at){0}, "%s", run->message);
 }

@@ -178,6 +178,9 @@ static void run_instr(const task *t, const gr__instr *in)
     case GR__I_STORE:
         if (!in->once || (t->row_tile == 0 && t->col_tile == 0))
             run_store(t, in);
+        break;
+    case GR__I_NONE:
+        break;
     }
 }
 

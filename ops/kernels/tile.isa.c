@@ -1,71 +1,7 @@
 /* The float tile kernels of one instruction set: a function per row of ops/elementwise.def.
  *
- * One loop serves all: an operand with one value per row is spread over a vector on the stack and read again and again
- * with step 0.  The last lanes of a row are read and written under a mask, through the same arithmetic.  Read tile.h
- * first, then vec.h and vmath.h. */
-#include "ops/kernels/tile.h"
-#include "ops/kernels/vmath.h"
-
-typedef vf (*lane_fn)(vf a, vf b, vf c, const vf *p);
-
-/* Where an operand is read: the vector at x moves on by step floats (GR_W, or 0 where a row has one value) within a
- * row, and by row from one row to the next. */
-typedef struct {
-    const float *x;
-    int64_t step, row;
-} reader;
-
-/* y[0..n) = f(a, b, c); operands beyond the arity are not read */
-GR_INLINE void strip(float *y, int64_t n, int arity, reader a, reader b, reader c, lane_fn f, const vf *p)
-{
-    const vf none = {0};
-    for (; n >= GR_W; n -= GR_W, y += GR_W) {
-        vf u = vf_load(a.x), v = arity > 1 ? vf_load(b.x) : none, w = arity > 2 ? vf_load(c.x) : none;
-        a.x += a.step, b.x += b.step, c.x += c.step;
-        vf_store(y, f(u, v, w, p));
-    }
-    if (n > 0) {
-        vf u = a.step ? vf_load_n(a.x, n) : vf_load(a.x);
-        vf v = arity < 2 ? none : b.step ? vf_load_n(b.x, n) : vf_load(b.x);
-        vf w = arity < 3 ? none : c.step ? vf_load_n(c.x, n) : vf_load(c.x);
-        vf_store_n(y, f(u, v, w, p), n);
-    }
-}
-
-GR_INLINE reader reader_of(const gr_tile_arg *x, vf *spread)
-{
-    if (x->col)
-        return (reader){x->data, GR_W, x->row};
-    *spread = vf_set1(*(const float *)x->data);
-    return (reader){(const float *)spread, 0, 0};
-}
-
-GR_INLINE void tile(const gr_tile *given, int arity, lane_fn f, int n_params)
-{
-    const gr_tile t = gr__tile_flat(given);
-    vf p[2] = {{0}}, spread[3];
-    reader a = {0}, b = {0}, c = {0};
-    bool again = false; /* is a spread value to be read anew in each row? */
-    if (t.rows < 1 || t.cols < 1)
-        return;
-    for (int i = 0; i < n_params; i++)
-        p[i] = vf_set1((float)((const double *)t.attr)[i]);
-    a = reader_of(&t.x[0], &spread[0]);
-    b = arity > 1 ? reader_of(&t.x[1], &spread[1]) : b;
-    c = arity > 2 ? reader_of(&t.x[2], &spread[2]) : c;
-    for (int k = 0; k < arity; k++)
-        again = again || (!t.x[k].col && t.x[k].row);
-    float *y = t.y.data;
-    for (int64_t r = 0;;) {
-        strip(y, t.cols, arity, a, b, c, f, p);
-        if (++r == t.rows)
-            return;
-        y += t.y.row, a.x += a.row, b.x += b.row, c.x += c.row;
-        for (int k = 0; k < arity && again; k++)
-            if (!t.x[k].col)
-                spread[k] = vf_set1(((const float *)t.x[k].data)[r * t.x[k].row]);
-    }
-}
+ * One loop serves all, tile_loop.h.  Read tile.h first, then vec.h and vmath.h. */
+#include "ops/kernels/tile_loop.h"
 
 /* ---- the vocabulary of elementwise.def in float vectors --------------------------------------------------------- */
 

@@ -1,0 +1,37 @@
+/* Finds the kernel of a pair; see pair.h. */
+#include "ops/kernels/pair_impl.h"
+
+static const int inners[GR__PAIR_INNER] = {GR__TILE_add, GR__TILE_sub, GR__TILE_mul, GR__TILE_div, GR__TILE_square,
+    GR__TILE_sqrt, GR__TILE_neg, GR__TILE_relu, GR__TILE_exp};
+/* Per column of the table: the outer op, and which operand of it the inner result is (-1: either). */
+static const struct {
+    int op, at;
+} outers[GR__PAIR_OUTER] = {{GR__TILE_add, -1}, {GR__TILE_mul, -1}, {GR__TILE_sub, 0}, {GR__TILE_sub, 1}, {GR__TILE_div, 0},
+    {GR__TILE_div, 1}, {GR__TILE_square, 0}, {GR__TILE_sqrt, 0}, {GR__TILE_neg, 0}, {GR__TILE_relu, 0}, {GR__TILE_exp, 0}};
+
+static const gr__pairs *pairs(void)
+{
+#ifdef __x86_64__
+    gr_isa isa = gr__cpu_isa();
+    return isa == GR_ISA_AVX512 ? &gr__pairs_avx512 : isa == GR_ISA_AVX2 ? &gr__pairs_avx2 : &gr__pairs_base;
+#else
+    return &gr__pairs_base;
+#endif
+}
+
+gr_tile_fn gr__tile_pair(gr_tile_fn inner, gr_tile_fn outer, int at)
+{
+    for (int i = 0; i < GR__PAIR_INNER; i++)
+        for (int k = 0; k < GR__PAIR_OUTER && inner == gr__tile_f32(inners[i]); k++)
+            if (outer == gr__tile_f32(outers[k].op) && (outers[k].at < 0 || outers[k].at == at))
+                return pairs()->pair[i][k];
+    return NULL;
+}
+
+gr_tile_fn gr__tile_lerp(gr_tile_fn pair, gr_tile_fn outer)
+{
+    return outer == gr__tile_f32(GR__TILE_add) &&
+                   pair == gr__tile_pair(gr__tile_f32(GR__TILE_sub), gr__tile_f32(GR__TILE_mul), 0)
+               ? pairs()->lerp
+               : NULL;
+}

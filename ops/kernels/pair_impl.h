@@ -1,0 +1,18 @@
+/* What pair.c and pair.isa.c share. */
+#ifndef GR_KERNELS_PAIR_IMPL_H
+#define GR_KERNELS_PAIR_IMPL_H
+
+#include "ops/kernels/pair.h"
+
+enum { GR__PAIR_INNER = 9, GR__PAIR_OUTER = 11 };
+typedef struct {
+    gr_tile_fn pair[GR__PAIR_INNER][GR__PAIR_OUTER];
+    gr_tile_fn lerp;
+} gr__pairs;
+
+extern const gr__pairs gr__pairs_base;
+#ifdef __x86_64__
+extern const gr__pairs gr__pairs_avx2, gr__pairs_avx512;
+#endif
+
+#endif
