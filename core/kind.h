@@ -67,8 +67,18 @@ typedef struct gr_field {
 typedef struct gr_kind {
     GR_KIND_HEAD
 } gr_kind;
-/* A family's kind struct starts with `union { gr_kind kind; struct { GR_KIND_HEAD }; };` so that .name etc. are its
- * own. */
+/* What a family's kind struct starts with: .kind, and in C .name, .size, .fields, .family as members of its own. */
+#ifdef __cplusplus
+#define GR_KIND_BASE gr_kind kind;
+#else
+#define GR_KIND_BASE       \
+    union {                \
+        gr_kind kind;      \
+        struct {           \
+            GR_KIND_HEAD   \
+        };                 \
+    };
+#endif
 /* Spec families are structs that begin like this; a spec begins with its family's struct, called `base`. */
 typedef struct gr_spec {
     const gr_kind *kind;

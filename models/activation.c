@@ -5,12 +5,7 @@
 #include <string.h>
 
 typedef struct activation_kind {
-    union {
-        gr_kind kind;
-        struct {
-            GR_KIND_HEAD
-        };
-    };
+    GR_KIND_BASE
     gr_tensor *(*apply)(const void *spec, gr_tensor *x);
 } activation_kind;
 typedef struct {

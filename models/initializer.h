@@ -8,12 +8,7 @@
 GR_BEGIN
 
 typedef struct gr_initializer_kind {
-    union {
-        gr_kind kind;
-        struct {
-            GR_KIND_HEAD
-        };
-    };
+    GR_KIND_BASE
     /* Fills a float64 array; random values are a function of (seed, use) and the index. */
     gr_status (*fill)(const void *spec, gr_shape shape, uint64_t seed, uint64_t use, double *out);
 } gr_initializer_kind;

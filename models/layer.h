@@ -13,12 +13,7 @@ GR_BEGIN
 typedef struct gr_build gr_build; /* one trace of a model */
 
 typedef struct gr_layer_kind {
-    union {
-        gr_kind kind;
-        struct {
-            GR_KIND_HEAD
-        };
-    };
+    GR_KIND_BASE
     /* One in, one out: */
     gr_tensor *(*call)(gr_build *b, const void *spec, gr_tensor *x);
     /* or any number: */

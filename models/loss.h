@@ -10,12 +10,7 @@
 GR_BEGIN
 
 typedef struct gr_loss_kind {
-    union {
-        gr_kind kind;
-        struct {
-            GR_KIND_HEAD
-        };
-    };
+    GR_KIND_BASE
     /* Per-sample values [B, ...] of labels y and predictions p; the last axis is reduced already. */
     gr_tensor *(*call)(gr_build *b, const void *spec, gr_tensor *y, gr_tensor *p);
 } gr_loss_kind;
@@ -26,12 +21,7 @@ typedef struct gr_loss {
 
 typedef enum { GR_DIRECTION_NONE = 0, GR_DIRECTION_UP, GR_DIRECTION_DOWN } gr_direction;
 typedef struct gr_metric_kind {
-    union {
-        gr_kind kind;
-        struct {
-            GR_KIND_HEAD
-        };
-    };
+    GR_KIND_BASE
     gr_tensor *(*call)(gr_build *b, const void *spec, gr_tensor *y, gr_tensor *p);
     gr_direction direction; /* is more better? EarlyStopping and its like ask */
 } gr_metric_kind;

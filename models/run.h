@@ -15,12 +15,7 @@ struct gr_model;
 /* Any status but GR_OK ends the fit with that error (on_train_end is then not called). */
 typedef gr_status (*gr_hook)(gr_run *run);
 typedef struct gr_callback_kind {
-    union {
-        gr_kind kind;
-        struct {
-            GR_KIND_HEAD
-        };
-    };
+    GR_KIND_BASE
     size_t state_size; /* bytes of gr_run_state */
     gr_hook on_train_begin, on_train_end, on_epoch_begin, on_epoch_end, on_train_batch_begin, on_train_batch_end;
     gr_hook on_test_begin, on_test_end, on_test_batch_begin, on_test_batch_end;

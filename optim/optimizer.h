@@ -13,12 +13,7 @@ GR_BEGIN
 typedef struct gr_update gr_update; /* one trace of an update */
 
 typedef struct gr_clip_kind {
-    union {
-        gr_kind kind;
-        struct {
-            GR_KIND_HEAD
-        };
-    };
+    GR_KIND_BASE
     /* Replaces g[i], the gradient of weight w[i]. All at once, inside the step; may use slots. */
     gr_status (*apply)(gr_update *u, const void *spec, int n, gr_tensor *const w[], gr_tensor *g[]);
 } gr_clip_kind;
@@ -28,12 +23,7 @@ typedef struct gr_clip {
 } gr_clip;
 
 typedef struct gr_optimizer_kind {
-    union {
-        gr_kind kind;
-        struct {
-            GR_KIND_HEAD
-        };
-    };
+    GR_KIND_BASE
     /* Records w's new value: gr_assign(w, ...). Called once a weight, in the model's order. */
     gr_status (*update)(gr_update *u, const void *spec, gr_tensor *w, gr_tensor *g);
 } gr_optimizer_kind;
