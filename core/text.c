@@ -356,7 +356,7 @@ static bool put_tape(gr__writer *w, const gr_tape *t, const gr_tape *parent, int
 char *gr__graph_text(const gr_tape *t, int n_results, gr_tensor *const *results)
 {
     gr__writer w = {NULL, 0, 0, false};
-    gr__put(&w, "%s", "");
+    gr__put_bytes(&w, "", 0); /* an empty tape has a text too */
     bool good = put_tape(&w, t, NULL, 0);
     if (good && n_results > 0)
         put_return(&w, n_results, results, 0);

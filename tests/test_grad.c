@@ -1,5 +1,6 @@
 /* Gradients of graphs: values, order of sums, what is recorded, and what is refused. */
 #include "autograd/grad.h"
+#include "autograd/gradcheck.h"
 #include "core/node.h"
 #include "ops/elementwise.h"
 #include "tests/harness.h"
@@ -381,6 +382,80 @@ static void two_gradients_are_the_same_nodes(void)
     gr_tape_free(t);
 }
 
+/* ---- every op, float32 against float64 ------------------------------------------------------------------------- */
+
+enum { MOST = 4 };
+
+/* The gradients of the op on these inputs (floats become `real`), under cotangents that depend on the position alone.
+ */
+static int gradients(const gr_op *op, const void *attr, gr_dtype real, int n, gr_array *const *in, gr_array **out)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x[MOST], *wrt[MOST], *g[MOST], *y[MOST], *dy[MOST];
+    int n_wrt = 0, n_y = 0;
+    for (int i = 0; i < n; i++) {
+        gr_array *a = gr_array_copy(in[i]);
+        if (gr_dtype_is_float(gr_array_dtype(a)))
+            gr_array_cast(a, real);
+        x[i] = gr_constant(t, a);
+        if (gr_array_dtype(a) == real)
+            wrt[n_wrt++] = x[i] = gr_neg(gr_neg(x[i])); /* a computed one: a constant has no gradient */
+        gr_array_free(a);
+    }
+    gr_tensor *node = gr_apply_op(op, attr, n, x);
+    for (int i = 0; i < gr_result_count(node) && i < MOST; i++)
+        if (gr_dtype_of(gr_result(node, i)) == real) {
+            gr_array *c = gr_array_new(GR_F64, gr_shape_of(gr_result(node, i)));
+            for (int64_t k = 0; k < gr_array_size(c); k++)
+                ((double *)gr_array_data(c))[k] = sin(1.7 * (double)k + 0.4);
+            gr_array_cast(c, real);
+            y[n_y] = gr_result(node, i);
+            dy[n_y++] = gr_constant(t, c);
+            gr_array_free(c);
+        }
+    gr_status s = n_y && n_wrt ? gr_grad_with(n_y, y, dy, wrt, n_wrt, g) : GR_OK;
+    if (n_y && n_wrt && s == GR_OK)
+        s = gr_eval_with(n_wrt, g, out, &(gr_eval_opts){.seed = 3});
+    GR_EXPECT(s == GR_OK, "%s: %s", op->name, gr_error_message());
+    gr_error_clear();
+    gr_tape_free(t);
+    return n_y && s == GR_OK ? n_wrt : 0;
+}
+
+/* Single precision keeps about 2e-7 of the largest term; sums of n terms lose a part of its root more. */
+static void compare(const gr_op *op, int sample, int n, gr_array **single, gr_array **exact)
+{
+    for (int i = 0; i < n; i++)
+        for (int64_t k = 0, size = gr_array_size(single[i]); k < size; k++) {
+            double a = gr_array_at(single[i], k), b = gr_array_at(exact[i], k);
+            GR_EXPECT(fabs(a - b) <= 2e-5 * fmax(1, fabs(b)),
+                "%s, sample %d, input %d, [%d]: float32 %.9g, float64 %.9g", op->name, sample, i, (int)k, a, b);
+        }
+}
+
+static void float32_gradients_agree_with_float64_for_every_op(void)
+{
+    int compared = 0;
+    for (int o = 0; gr_op_at(o); o++) {
+        const gr_op *op = gr_op_at(o);
+        for (const gr_sample *s = op->vjp ? op->samples : NULL; s && s->lo <= s->hi; s++) {
+            gr_array *in[MOST] = {NULL}, *single[MOST] = {NULL}, *exact[MOST] = {NULL};
+            int n = gr__sample_count(op, s);
+            CU_ASSERT_EQUAL(gr__sample_draw(op, s, GR_F32, 11, in), GR_OK);
+            int a = gradients(op, s->attr, GR_F32, n, in, single), b = gradients(op, s->attr, GR_F64, n, in, exact);
+            if (a == b)
+                compare(op, (int)(s - op->samples), a, single, exact);
+            compared += a == b && a > 0;
+            for (int i = 0; i < MOST; i++) {
+                gr_array_free(in[i]);
+                gr_array_free(single[i]);
+                gr_array_free(exact[i]);
+            }
+        }
+    }
+    GR_EXPECT(compared > 200, "only %d samples compared", compared);
+}
+
 GR_SUITE("autograd/grad.c", GR_TEST(the_gradient_of_a_cube_is_three_squares),
     GR_TEST(gradients_of_any_order_are_the_same_call_again), GR_TEST(intermediate_results_can_be_wanted_too),
     GR_TEST(what_the_loss_does_not_depend_on_gets_zeros), GR_TEST(zeros_have_a_symbolic_batch_and_no_nan),
@@ -388,4 +463,4 @@ GR_SUITE("autograd/grad.c", GR_TEST(the_gradient_of_a_cube_is_three_squares),
     GR_TEST(nothing_is_recorded_for_zeros), GR_TEST(of_several_results_those_not_used_are_null),
     GR_TEST(results_of_any_shape_take_their_gradients), GR_TEST(wrong_calls_are_refused_with_a_message),
     GR_TEST(a_chain_of_a_million_nodes_needs_no_stack), GR_TEST(a_tensor_may_be_used_ten_thousand_times),
-    GR_TEST(two_gradients_are_the_same_nodes))
+    GR_TEST(two_gradients_are_the_same_nodes), GR_TEST(float32_gradients_agree_with_float64_for_every_op))

@@ -1,6 +1,7 @@
 /* The text form of graphs: what it looks like, that it reads back to an equal graph, and that no text does harm. */
 #include "autograd/custom.h"
 #include "autograd/grad.h"
+#include "autograd/gradcheck.h"
 #include "core/node.h"
 #include "core/text.h"
 #include "ops/ops.h"
@@ -223,6 +224,33 @@ static void a_thousand_random_graphs_come_back_equal(void)
     }
 }
 
+/* Whatever attributes an op has: all its samples on one tape. */
+static void every_op_comes_back_with_its_attributes(void)
+{
+    int ops = 0;
+    for (int o = 0; gr_op_at(o); o++) {
+        const gr_op *op = gr_op_at(o);
+        gr_tape *t = gr_tape_new();
+        for (const gr_sample *s = op->samples; s && s->lo <= s->hi; s++) {
+            gr_array *in[GR_SAMPLE_INPUTS] = {NULL};
+            gr_tensor *x[GR_SAMPLE_INPUTS], *y;
+            int n = gr__sample_count(op, s);
+            CU_ASSERT_EQUAL(gr__sample_draw(op, s, GR_F32, 1, in), GR_OK);
+            for (int i = 0; i < n; i++) {
+                x[i] = gr_constant(t, in[i]);
+                gr_array_free(in[i]);
+            }
+            y = n ? gr_apply_op(op, s->attr, n, x) : gr__apply_op_on(t, (gr_at){0}, op, s->attr, 0, NULL);
+            GR_EXPECT(gr_status_of(y) == GR_OK, "%s: %s", op->name, gr_error_message());
+            gr_error_clear();
+        }
+        ops += gr_tape_size(t) > 0;
+        round_trip(t, 0, NULL, op->name);
+        gr_tape_free(t);
+    }
+    GR_EXPECT(ops > 80, "only %d ops", ops);
+}
+
 /* ---- texts that are no graphs ---------------------------------------------------------------------------------- */
 
 static void wrong_texts_are_refused_with_line_and_column(void)
@@ -420,6 +448,6 @@ static void a_long_chain_is_written_and_read(void)
 
 GR_SUITE("core/text.c", GR_TEST(a_line_a_node_as_documented), GR_TEST(numbers_come_back_bit_for_bit),
     GR_TEST(names_of_any_kind_survive), GR_TEST(a_thousand_random_graphs_come_back_equal),
-    GR_TEST(wrong_texts_are_refused_with_line_and_column), GR_TEST(deep_regions_and_scopes_are_refused),
-    GR_TEST(spoiled_texts_do_no_harm), GR_TEST(printing_to_a_file_reports_its_failure),
-    GR_TEST(a_long_chain_is_written_and_read))
+    GR_TEST(every_op_comes_back_with_its_attributes), GR_TEST(wrong_texts_are_refused_with_line_and_column),
+    GR_TEST(deep_regions_and_scopes_are_refused), GR_TEST(spoiled_texts_do_no_harm),
+    GR_TEST(printing_to_a_file_reports_its_failure), GR_TEST(a_long_chain_is_written_and_read))
