@@ -160,7 +160,7 @@ static gr_status check_spans(const gr__source *s, const directory *d, const unsi
 
 gr_status gr__zip_layout(const gr__source *s)
 {
-    directory d;
+    directory d = {0};
     GR_TRY(find_directory(s, &d));
     unsigned char *bytes = gr__alloc(d.bytes, 1);
     span *member = bytes ? gr__alloc(d.entries, sizeof *member) : NULL;
