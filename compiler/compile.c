@@ -2,10 +2,13 @@
  * comes, a plan (plan.h). Read next: graph.h, then plan.h, tile.h, run.c. */
 #include "compiler/dump.h"
 #include "compiler/profile.h"
+#include "core/dot.h"
 #include "core/size.h"
 #include "core/thread.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { PLANS = 4 }; /* batch sizes kept: full, last partial, and the same of evaluation */
 
@@ -23,6 +26,9 @@ struct gr_program {
     void **data;
     int64_t n_data;
     uint64_t runs;
+    int64_t batch_hint;
+    char *dump; /* GRAPE_DUMP's folder for this program; NULL */
+    bool nan_check;
     gr_buffer in[GR_PROGRAM_MAX], out[GR_PROGRAM_MAX];
 };
 
@@ -88,15 +94,41 @@ static const struct {
     {"cse", GR_PASS_CSE, cse}, {"simplify", GR_PASS_SIMPLIFY, simplify}, {"compact", 0, compact},
 };
 
+static gr_status after_pass(gr_program *p, int number, const char *pass)
+{
+    char name[40];
+    snprintf(name, sizeof name, "%02d-%s", number, pass);
+    if (p->verify)
+        GR_TRY(gr__graph_verify(&p->graph, pass));
+    return p->dump ? gr__dump_graph_to(&p->graph, p->dump, name) : GR_OK;
+}
+
 static gr_status run_passes(gr_program *p)
 {
+    GR_TRY(after_pass(p, 0, "trace"));
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
         if (p->off & passes[i].bit)
             continue;
         GR_TRY(passes[i].run(p));
-        if (p->verify)
-            GR_TRY(gr__graph_verify(&p->graph, passes[i].name));
+        GR_TRY(after_pass(p, (int)i + 1, passes[i].name));
     }
+    return GR_OK;
+}
+
+/* GRAPE_DUMP=DIR: DIR/name, made if need be. A folder that cannot be made is a warning, since the program is fine. */
+static gr_status find_dump(gr_program *p)
+{
+    const char *dir = getenv("GRAPE_DUMP");
+    char path[4096];
+    if (!dir || !dir[0])
+        return GR_OK;
+    snprintf(path, sizeof path, "%s/%s", dir, p->name);
+    mkdir(dir, 0777);
+    mkdir(path, 0777);
+    struct stat is;
+    if (stat(path, &is) == 0 && S_ISDIR(is.st_mode))
+        return (p->dump = gr__strdup(path)) ? GR_OK : GR_EMEM;
+    gr_log_write(GR_LOG_WARNING, "GRAPE_DUMP: %s: %s", path, strerror(errno));
     return GR_OK;
 }
 
@@ -136,9 +168,11 @@ gr_program *gr_program_new_at(gr_at at, gr_tape *t, const gr_program_opts *opts)
     p->threads = opts->threads > 0 && opts->threads <= GR_MAX_THREADS ? opts->threads : gr_num_threads();
     p->verify = opts->verify || getenv("GRAPE_VERIFY");
     p->scratch = gr__alloc(p->threads, sizeof *p->scratch);
+    p->batch_hint = opts->max_batch;
+    p->nan_check = getenv("GRAPE_NANCHECK") != NULL;
     gr_status s = p->name && p->scratch ? gr__graph_trace(&p->graph, t, opts) : GR_EMEM;
-    if (s == GR_OK && p->verify)
-        s = gr__graph_verify(&p->graph, "trace");
+    if (s == GR_OK)
+        s = find_dump(p);
     if (s == GR_OK)
         s = run_passes(p);
     if (s == GR_OK && opts->max_batch > 0 && !plan_for(p, opts->max_batch))
@@ -165,6 +199,7 @@ void gr_program_free(gr_program *p)
     gr__free_aligned(p->arena);
     gr__graph_free(&p->graph);
     gr__free(p->name);
+    gr__free(p->dump);
     gr__free(p);
 }
 
@@ -206,7 +241,8 @@ static gr__plan *plan_for(gr_program *p, int64_t batch)
         i++;
     gr__plan *plan = i < p->n_plans ? p->plan[i] : NULL;
     if (!plan) {
-        plan = gr__plan_new(&p->graph, batch, p->threads, p->off);
+        plan = p->nan_check ? gr__plan_new(&p->graph, batch, 1, p->off | GR_PASS_FUSE | GR_PASS_INPLACE)
+                            : gr__plan_new(&p->graph, batch, p->threads, p->off);
         if (plan && p->verify && gr__plan_verify(plan) != GR_OK) {
             gr__plan_free(plan);
             plan = NULL;
@@ -217,6 +253,8 @@ static gr__plan *plan_for(gr_program *p, int64_t batch)
         }
         if (!plan)
             return NULL;
+        if (p->dump && gr__dump_plan_to(plan, p->dump) != GR_OK)
+            gr_log_write(GR_LOG_WARNING, "%s", gr_error_message());
         if (p->n_plans == PLANS)
             gr__plan_free(p->plan[--p->n_plans]);
         i = p->n_plans++;
@@ -325,7 +363,10 @@ gr_status gr__program_run(gr_program *p, const gr_buffer *in, const gr_buffer *o
     copy_outputs(p, plan, out, true);
     gr__run run = {.plan = plan, .data = p->data, .scratch = p->scratch, .seed = seed, .step = step,
         .profile = plan->profile};
-    gr__run_plan(&run);
+    if (p->nan_check)
+        gr__run_checked(&run, p->name);
+    else
+        gr__run_plan(&run);
     gr_status s = (gr_status)atomic_load(&run.failed);
     if (s == GR_OK)
         copy_outputs(p, plan, out, false);
@@ -384,9 +425,30 @@ gr_program_stats gr_program_plan(const gr_program *p)
     return s;
 }
 
-gr_status gr_program_dump(const gr_program *p, const char *dir)
+/* The plan to look at: the latest, or one made now. */
+static const gr__plan *plan_to_see(gr_program *p)
+{
+    return p->n_plans ? p->plan[0] : plan_for(p, p->batch_hint > 0 ? p->batch_hint : 32);
+}
+
+gr_status gr_program_dump(gr_program *p, const char *dir)
 {
     GR_CHECK(p && dir, GR_EARG, "program_dump: expected a program and a folder, found NULL");
-    GR_CHECK(p->n_plans, GR_ESTATE, "program_dump: %s has no plan yet: run it, or give .max_batch", p->name);
-    return gr__dump_to(p->plan[0], dir);
+    const gr__plan *plan = plan_to_see(p);
+    if (!plan)
+        return gr_error();
+    GR_TRY(gr__dump_graph_to(&p->graph, dir, "graph"));
+    return gr__dump_plan_to(plan, dir);
+}
+
+gr_status gr_program_dot_at(gr_at at, gr_program *p, const char *file)
+{
+    GR_CHECK(p && file, GR_EARG, "program_dot: expected a program and a file name, found NULL");
+    const gr__plan *plan = plan_to_see(p);
+    char *text = plan ? gr__groups_dot(plan, p->name) : NULL;
+    if (!text)
+        return gr_error() != GR_OK ? gr_error() : GR_EMEM;
+    gr_status s = gr__dot_save(at, "program_dot", text, file);
+    gr_text_free(text);
+    return s;
 }

@@ -1,6 +1,7 @@
-/* compiler/dump.c: plans as text and as a picture of the arena. */
+/* compiler/dump.c: plans as text, graphs after each pass, the arena as a picture. The groups' picture: dump_dot.c. */
 #include "compiler/code.h"
 #include "compiler/dump.h"
+#include "core/dot.h"
 #include <errno.h>
 #include <string.h>
 
@@ -94,20 +95,62 @@ static void dump_memory(FILE *f, const gr__plan *p)
     fprintf(f, "</svg>\n");
 }
 
-static gr_status dump_file(const gr__plan *p, const char *dir, const char *name, void (*dump)(FILE *f, const gr__plan *p))
+static FILE *open_in(const char *dir, const char *name, const char *ending)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
+    snprintf(path, sizeof path, "%s/%s%s", dir, name, ending);
     FILE *f = fopen(path, "w");
-    GR_CHECK(f, GR_EIO, "program_dump: %s: %s", path, strerror(errno));
-    dump(f, p);
+    if (!f)
+        gr_fail(GR_EIO, (gr_at){0}, "program_dump: %s: %s", path, strerror(errno));
+    return f;
+}
+
+static gr_status close_after(FILE *f, const char *name)
+{
     bool bad = ferror(f);
-    GR_CHECK(fclose(f) == 0 && !bad, GR_EIO, "program_dump: %s: %s", path, strerror(errno));
+    GR_CHECK(fclose(f) == 0 && !bad, GR_EIO, "program_dump: %s: %s", name, strerror(errno));
     return GR_OK;
 }
 
-gr_status gr__dump_to(const gr__plan *p, const char *dir)
+/* Takes the text. */
+static gr_status write_text(const char *dir, const char *name, const char *ending, char *text)
 {
-    GR_TRY(dump_file(p, dir, "plan.txt", gr__dump_plan));
-    return dump_file(p, dir, "memory.svg", dump_memory);
+    if (!text)
+        return gr_error() != GR_OK ? gr_error() : GR_EMEM;
+    FILE *f = open_in(dir, name, ending);
+    if (f)
+        fputs(text, f);
+    gr_text_free(text);
+    return f ? close_after(f, name) : GR_EIO;
+}
+
+gr_status gr__dump_graph_to(const gr__graph *g, const char *dir, const char *name)
+{
+    int n = 0;
+    gr_tensor **result = gr__alloc(g->n_out + g->n_commit + 1, sizeof *result);
+    if (!result)
+        return GR_EMEM;
+    for (int i = 0; i < g->n_out; i++)
+        result[n++] = g->out[i];
+    for (int i = 0; i < g->n_commit; i++)
+        result[n++] = g->commit[i];
+    gr_status s = write_text(dir, name, ".txt", gr__graph_text(g->tape, n, result));
+    gr__free(result);
+    if (s == GR_OK)
+        s = write_text(dir, name, ".dot", gr_tape_dot_text(g->tape, &(gr_dot_opts){.title = name}));
+    return s;
+}
+
+gr_status gr__dump_plan_to(const gr__plan *p, const char *dir)
+{
+    FILE *f = open_in(dir, "plan", ".txt");
+    if (!f)
+        return GR_EIO;
+    gr__dump_plan(f, p);
+    GR_TRY(close_after(f, "plan.txt"));
+    if (!(f = open_in(dir, "memory", ".svg")))
+        return GR_EIO;
+    dump_memory(f, p);
+    GR_TRY(close_after(f, "memory.svg"));
+    return write_text(dir, "groups", ".dot", gr__groups_dot(p, "groups"));
 }

@@ -184,5 +184,7 @@ struct gr__run {
     struct gr__profile *profile; /* NULL: not measured */
 };
 void gr__run_plan(gr__run *run);
+/* One step after the other, stopping at the first that turns finite numbers into others. */
+void gr__run_checked(gr__run *run, const char *name);
 
 #endif

@@ -65,8 +65,14 @@ typedef struct {
 } gr_program_stats;
 GR_API gr_program_stats gr_program_plan(const gr_program *p);
 
-/* Writes DIR/plan.txt and DIR/memory.svg of the plan of the last batch size. The folder must exist. */
-GR_API gr_status gr_program_dump(const gr_program *p, const char *dir);
+/* Writes graph.txt, graph.dot, groups.dot, plan.txt and memory.svg into a folder that exists; the last three of the
+ * latest batch size. GRAPE_DUMP=DIR does so for every program as it is compiled, into DIR/name, and writes the graph after
+ * each pass too (NN-pass.txt, NN-pass.dot). */
+GR_API gr_status gr_program_dump(gr_program *p, const char *dir);
+/* The compiled program as a picture, by the file's ending as gr_tape_dot: a cluster per group, forward blue, backward
+ * orange, update green; bold edges go through memory. Of the latest batch size (or max_batch, or 32). */
+GR_API gr_status gr_program_dot_at(gr_at at, gr_program *p, const char *file);
+#define gr_program_dot(...) gr_program_dot_at(GR_HERE, __VA_ARGS__)
 
 /* The form that training loops use: raw row-major buffers, read in place; data of out[i] may be NULL, else it has room for
  * out[i].shape, which is checked. Random numbers are those of (seed, step). No heap allocation for a known batch size. */

@@ -69,7 +69,7 @@ static gr_status opaque_step(gr__plan *p, gr__step *s, int id)
     s->arg = o;
     s->tasks = o->ranged ? (o->count + RANGE - 1) / RANGE : 1;
     s->tasks = s->tasks ? s->tasks : 1;
-    s->fallible = !o->ranged;
+    s->fallible = !o->ranged || (n->node->op->traits & GR_CHECKED_DATA);
     s->pinned = !(n->node->op->traits & (GR_RANGED | GR_PARALLEL));
     s->flops = n->node->op->flops && n->low ? n->node->op->flops(n->low) : (double)o->count;
     s->task_ns = (50 + s->flops * 0.5 + s->bytes * 0.05) / (double)s->tasks;

@@ -105,15 +105,6 @@ static gr_status iota(int64_t **out, int64_t first, int64_t n)
     return GR_OK;
 }
 
-/* The compiled step as a picture. */
-static gr_status draw_step(const gr_program *p, const char *file)
-{
-    FILE *f = fopen(file, "w");
-    GR_CHECK(f, GR_EIO, "fit: argument graph: %s cannot be written", file);
-    gr_status s = gr_fail(GR_EMISSING, (gr_at){0}, "fit: argument graph: no picture yet"); (void)p;
-    return fclose(f) == 0 || s != GR_OK ? s : gr_fail(GR_EIO, (gr_at){0}, "fit: argument graph: %s cannot be written", file);
-}
-
 static gr_status prepare(fit *f, gr_at at)
 {
     const gr_fit_opts *o = f->o;
@@ -135,7 +126,7 @@ static gr_status prepare(fit *f, gr_at at)
         return gr_error();
     if (f->n_test && !(f->test_step = gr__step_get(f->m, GR__TEST, &f->test, 0, at)))
         return gr_error();
-    return o->graph ? draw_step(gr__step_program(f->train_step), o->graph) : GR_OK;
+    return o->graph ? gr_program_dot(gr__step_program(f->train_step), o->graph) : GR_OK;
 }
 
 /* Batches of a test pass; the logs are its metrics. */

@@ -1,0 +1,107 @@
+/* compiler/dump_dot.c: the groups of a plan as a picture. A cluster a group, in the order of its phases; forward, backward
+ * and update have their colours; a bold edge goes through memory and says what, a thin one stays in a tile. */
+#include "compiler/dump.h"
+#include "core/dot.h"
+
+static void node_id(const gr__plan *p, int node, char *id, size_t size)
+{
+    (void)p;
+    snprintf(id, size, "n%d", node);
+}
+
+static void draw_node(gr__dot *d, const gr__plan *p, int node)
+{
+    const gr__node *n = p->node[node].node;
+    char id[24], label[300], type[200], style[160];
+    node_id(p, node, id, sizeof id);
+    const gr__value *v = &p->value[p->node[node].value];
+    snprintf(label, sizeof label, "%s\n%s", n->op->name, gr_type_text(v->dtype, v->shape, type, sizeof type));
+    snprintf(style, sizeof style, "shape=box, style=\"filled,rounded\", fillcolor=\"%s\", color=\"%s\"", gr__dot_fill[n->phase],
+        gr__dot_line[n->phase]);
+    gr__dot_node(d, id, label, style);
+}
+
+/* An input or a variable; constants would only clutter the picture. */
+static bool draw_leaf(gr__dot *d, const gr__plan *p, int node)
+{
+    const gr__pnode *n = &p->node[node];
+    char id[24], label[300], type[200];
+    if (n->work != GR__LEAF || n->data)
+        return false;
+    node_id(p, node, id, sizeof id);
+    const gr__value *v = &p->value[n->value];
+    snprintf(label, sizeof label, "%s\n%s", n->node->variable ? n->node->variable->path : n->node->name,
+        gr_type_text(v->dtype, v->shape, type, sizeof type));
+    gr__dot_node(d, id, label, n->node->variable ? "shape=cylinder" : "shape=ellipse");
+    return true;
+}
+
+static void draw_group(gr__dot *d, const gr__plan *p, int group)
+{
+    const gr__group *g = &p->group[group];
+    const gr__step *s = g->step >= 0 ? &p->step[g->step] : NULL;
+    char id[24], label[200];
+    snprintf(id, sizeof id, "g%d", group);
+    snprintf(label, sizeof label, "phase %d: %s\n%lld tasks, %.1f us planned", s ? s->phase : -1, s ? s->name : "",
+        s ? (long long)s->tasks : 0, s ? s->task_ns * (double)s->tasks / 1e3 : 0);
+    gr__dot_cluster(d, id, label, "");
+    for (int i = 0; i < g->n_nodes; i++)
+        draw_node(d, p, g->node[i]);
+    gr__dot_cluster_end(d);
+}
+
+static void draw_edges(gr__dot *d, const gr__plan *p, int node, const bool *drawn)
+{
+    const gr__pnode *n = &p->node[node];
+    char to[24], from[24], label[260], type[200], bytes[40];
+    node_id(p, node, to, sizeof to);
+    for (int i = 0; i < n->node->n_in; i++) {
+        const gr__value *v = &p->value[gr__read_value(p, node, i)];
+        if (!drawn[v->node])
+            continue;
+        node_id(p, v->node, from, sizeof from);
+        if (p->node[v->node].group == n->group) {
+            gr__dot_edge(d, from, to, NULL, "color=gray50, arrowsize=0.6");
+            continue;
+        }
+        snprintf(label, sizeof label, "%s, %s", gr_type_text(v->dtype, v->shape, type, sizeof type),
+            gr__bytes_text((double)(v->count * gr_dtype_size(v->dtype)), bytes, sizeof bytes));
+        gr__dot_edge(d, from, to, p->node[v->node].group < 0 ? NULL : label, "style=bold");
+    }
+}
+
+static void draw_commits(gr__dot *d, const gr__plan *p, const bool *drawn)
+{
+    for (int i = 0; i < p->graph->n_commit; i++) {
+        const gr__node *n = p->graph->commit[i]->node;
+        int from_node = p->value[gr__root(p, p->graph->commit[i])].node;
+        char id[24], from[24], label[300];
+        snprintf(id, sizeof id, "c%d", i);
+        snprintf(label, sizeof label, "%s\n%s", n->variable->path, p->commit_done[i] ? "in place" : "copied");
+        gr__dot_node(d, id, label, "shape=cylinder, style=filled, fillcolor=\"#e8f5e0\"");
+        node_id(p, from_node, from, sizeof from);
+        if (drawn[from_node])
+            gr__dot_edge(d, from, id, NULL, "style=bold");
+    }
+}
+
+char *gr__groups_dot(const gr__plan *p, const char *title)
+{
+    gr__dot d = {0};
+    bool *drawn = gr__alloc(p->n_nodes + 1, sizeof *drawn);
+    if (!drawn)
+        return NULL;
+    gr__dot_begin(&d, title, "");
+    for (int id = 0; id < p->n_nodes; id++)
+        drawn[id] = draw_leaf(&d, p, id) || p->node[id].group >= 0;
+    for (int ph = 0; ph < p->n_phases; ph++)
+        for (int s = p->phase[ph].first; s < p->phase[ph].end; s++)
+            if (p->step[s].group >= 0)
+                draw_group(&d, p, p->step[s].group);
+    for (int id = 0; id < p->n_nodes; id++)
+        if (p->node[id].group >= 0)
+            draw_edges(&d, p, id, drawn);
+    draw_commits(&d, p, drawn);
+    gr__free(drawn);
+    return gr__dot_end(&d);
+}
