@@ -37,6 +37,8 @@
 #include "compiler/program.h"
 #include "optim/optimizer.h"
 #include "io/idx.h"
+#include "io/npy.h"
+#include "io/npz.h"
 #include "models/dataset.h"
 #include "models/model.h"
 #include "models/layer_gradcheck.h"

@@ -253,7 +253,7 @@ gr_variable *gr_model_weight(const gr_model *m, const char *path)
     return v;
 }
 
-gr_status gr_model_set_weights(gr_model *m, int n, gr_array *const *values)
+gr_status gr_model_set_weights(gr_model *m, int n, const gr_array *const *values)
 {
     char want[200], got[200];
     GR_CHECK(n == m->store.n, GR_EARG, "set_weights: argument values: expected %d arrays, found %d", m->store.n, n);

@@ -44,7 +44,7 @@ GR_API gr_variable *gr_model_weight_at(const gr_model *m, int i);
 /* By path ("dense/kernel"); NULL and an error that lists the paths if there is none. */
 GR_API gr_variable *gr_model_weight(const gr_model *m, const char *path);
 /* Copies arrays in, in weight order; all or nothing. */
-GR_API gr_status gr_model_set_weights(gr_model *m, int n, gr_array *const *values);
+GR_API gr_status gr_model_set_weights(gr_model *m, int n, const gr_array *const *values);
 /* 64-bit hash over all weights in order: the same bits, the same hash. */
 GR_API uint64_t gr_model_weights_hash(const gr_model *m);
 GR_API int64_t gr_model_params(const gr_model *m, int64_t *trainable);

@@ -251,7 +251,7 @@ gr_weights *gr_run_save_weights(gr_run *r, gr_weights *reuse)
 gr_status gr_run_restore_weights(gr_run *r, const gr_weights *w)
 {
     GR_CHECK(w, GR_EARG, "run_restore_weights: argument w: expected kept weights, found NULL");
-    return gr_model_set_weights(r->model, w->n, w->value);
+    return gr_model_set_weights(r->model, w->n, (const gr_array *const *)w->value);
 }
 
 /* ---- metrics ------------------------------------------------------------------------------------------------------ */
