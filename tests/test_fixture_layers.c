@@ -1,0 +1,185 @@
+/* Layers against Keras: values, gradients and moving statistics of tests/fixtures/layers.npz, in float64 and float32.
+ */
+#include "autograd/grad.h"
+#include "compiler/program.h"
+#include "core/node.h"
+#include "models/build_impl.h"
+#include "models/layers/layers.h"
+#include "tests/fixture.h"
+
+enum { MOST = 8 }; /* weights of a layer */
+
+/* The layer of case i; freed by gr_spec_free. */
+static gr_layer *layer_of(const fixture *f, int i)
+{
+    char kind[40], text[400], value[64];
+    fixture_text(f, i, "kind", kind, sizeof kind);
+    if (strcmp(kind, "Activation") == 0) {
+        fixture_value(f, i, "options", "activation", value, sizeof value);
+        return gr_spec_copy(gr_Activation(strcmp(value, "gelu_tanh") == 0 ? "gelu(approximate=true)" : value));
+    }
+    if (strcmp(kind, "Reshape") == 0)
+        return gr_spec_copy(gr_Reshape(fixture_list(f, i, "options", "target_shape")));
+    return gr_spec_parse(fixture_spec(f, i, "kind", "options", text, sizeof text), gr__layers, "layer", GR_HERE);
+}
+
+static gr_array *entry(const fixture *f, int i, const char *prefix, int k)
+{
+    char key[16];
+    snprintf(key, sizeof key, "%s%d", prefix, k);
+    return fixture_array(f, i, key);
+}
+
+static gr_array *as(const gr_array *a, gr_dtype real)
+{
+    gr_array *c = gr_array_copy(a);
+    gr_array_cast(c, real);
+    return c;
+}
+
+/* What a layer's trace is made of: outputs y, dx, dw of the trainable weights, in that order. */
+typedef struct {
+    const fixture *f;
+    int i;
+    gr_dtype real;
+    gr__store store;
+    gr_tape *tape;
+    gr_build build;
+    gr_tensor *x, *out[2 + MOST];
+    const gr_array *expected[2 + MOST];
+    int n;
+} trial;
+
+static bool record(trial *t)
+{
+    const fixture *f = t->f;
+    int i = t->i;
+    gr_layer *layer = layer_of(f, i);
+    if (!GR_EXPECT(layer != NULL, "%s: %s", f->name[i], gr_error_message()))
+        return false;
+    t->x = gr_input(t->tape, t->real, gr_array_shape(fixture_array(f, i, "x")), "x");
+    t->out[t->n] = gr_apply(&t->build, layer, t->x);
+    t->expected[t->n++] = fixture_array(f, i, "y");
+    gr_spec_free(layer);
+    if (!GR_EXPECT(gr_status_of(t->out[0]) == GR_OK, "%s: %s", f->name[i], gr_error_message()))
+        return false;
+    for (int k = 0; k < t->store.n; k++) {
+        gr_array *w = entry(f, i, "w", k);
+        if (!GR_EXPECT(w != NULL, "%s: Keras has %d weights, Grape %d", f->name[i], k, t->store.n))
+            return false;
+        w = as(w, t->real);
+        gr_status s = gr_variable_set(t->store.variable[k], w);
+        gr_array_free(w);
+        if (!GR_EXPECT(s == GR_OK, "%s: weight %d: %s", f->name[i], k, gr_error_message()))
+            return false;
+    }
+    if (!fixture_array(f, i, "dy"))
+        return true;
+    gr_array *d = as(fixture_array(f, i, "dy"), t->real);
+    gr_tensor *dy = gr_constant(t->tape, d), *wrt[1 + MOST] = {t->x};
+    gr_array_free(d);
+    int n = 1;
+    t->expected[1] = fixture_array(f, i, "dx");
+    for (int k = 0; k < t->store.n; k++)
+        if (gr_variable_trainable(t->store.variable[k])) {
+            wrt[n] = gr_read(t->tape, t->store.variable[k]);
+            t->expected[1 + n] = entry(f, i, "dw", n - 1);
+            n++;
+        }
+    t->n += n;
+    return GR_EXPECT(
+        gr_grad_with(1, t->out, &dy, wrt, n, t->out + 1) == GR_OK, "%s: %s", f->name[i], gr_error_message());
+}
+
+static void check(trial *t, double tolerance)
+{
+    const fixture *f = t->f;
+    const char *row = f->name[t->i];
+    gr_program_opts opts = {.inputs = {t->x}, .verify = true};
+    memcpy(opts.outputs, t->out, (size_t)t->n * sizeof *t->out);
+    gr_program *p = gr_program_new_at(GR_HERE, t->tape, &opts);
+    gr_array *x = as(fixture_array(f, t->i, "x"), t->real), *found[2 + MOST];
+    for (int k = 0; k < t->n; k++)
+        found[k] = gr_array_new(t->real, gr_shape_of(t->out[k]));
+    bool ran = p && gr_program_run(p, &x, found) == GR_OK;
+    if (GR_EXPECT(ran, "%s: %s", row, gr_error_message())) {
+        for (int k = 0; k < t->n; k++) {
+            char what[16] = "y";
+            if (k > 0)
+                snprintf(what, sizeof what, k == 1 ? "dx" : "dw%d", k - 2);
+            if (GR_EXPECT(t->expected[k] != NULL, "%s: Keras has no %s", row, what))
+                fixture_near(found[k], t->expected[k], tolerance, k ? 1 : 1e-3, row, what);
+        }
+        for (int k = 0; k < t->store.n && entry(f, t->i, "after", k); k++) { /* the program's assignments were made */
+            gr_array *now = gr_variable_get(t->store.variable[k]);
+            fixture_near(now, entry(f, t->i, "after", k), tolerance, 1, row, gr_variable_path(t->store.variable[k]));
+            gr_array_free(now);
+        }
+    }
+    for (int k = 0; k < t->n; k++)
+        gr_array_free(found[k]);
+    gr_array_free(x);
+    gr_program_free(p);
+}
+
+/* float32 rounds a mean of 1000 to 6e-5, and the gradient divides by a deviation of 1. */
+static double tolerance_of(const char *name, gr_dtype real)
+{
+    return real == GR_F64 ? 2e-7 : strstr(name, "far_mean") ? 2e-4 : 4e-6;
+}
+
+static void check_cases(const char *prefix, int at_least)
+{
+    fixture f = fixture_open("layers.npz");
+    int n = 0;
+    for (int i = 0; i < f.n; i++) {
+        if (strncmp(f.name[i], prefix, strlen(prefix)) != 0)
+            continue;
+        n++;
+        for (int mode = 0; mode < 2; mode++) {
+            trial t = {.f = &f, .i = i, .real = mode ? GR_F32 : GR_F64, .tape = gr_tape_new()};
+            t.store.dtype = t.real;
+            gr__build_begin(&t.build, t.tape, &t.store, gr_array_at(fixture_array(&f, i, "training"), 0) != 0);
+            if (record(&t))
+                check(&t, tolerance_of(f.name[i], t.real));
+            gr__build_end(&t.build);
+            gr_tape_free(t.tape);
+            gr__store_free(&t.store);
+            gr_error_clear();
+        }
+    }
+    GR_EXPECT(n >= at_least, "%d cases begin with %s", n, prefix);
+    fixture_close(&f);
+}
+
+static void dense_layers_agree_with_keras(void)
+{
+    check_cases("dense", 7);
+}
+static void batch_normalization_agrees_with_keras(void)
+{
+    check_cases("bn_", 11);
+}
+static void layer_normalization_agrees_with_keras(void)
+{
+    check_cases("ln", 7);
+}
+static void activations_agree_with_keras(void)
+{
+    check_cases("act", 26);
+}
+static void activations_stay_right_far_out(void)
+{
+    check_cases("hard_", 13);
+}
+static void the_other_layers_agree_with_keras(void)
+{
+    check_cases("dropout", 2);
+    check_cases("flatten", 2);
+    check_cases("reshape", 2);
+    check_cases("rescaling", 1);
+}
+
+GR_SUITE("layers against Keras", GR_TEST(dense_layers_agree_with_keras), GR_TEST(batch_normalization_agrees_with_keras),
+    GR_TEST(layer_normalization_agrees_with_keras), GR_TEST(activations_agree_with_keras),
+    GR_TEST(activations_stay_right_far_out), GR_TEST(the_other_layers_agree_with_keras))
