@@ -1,4 +1,4 @@
-/* softmax, log_softmax and normalisation: ops/composite.c. Values and gradients against JAX are in test_op_fixtures.c.
+/* softmax, log_softmax and normalisation: ops/composite.c. Values and gradients against JAX are in test_fixture_ops.c.
  */
 #include "autograd/gradcheck.h"
 #include "autograd/grad.h"

@@ -1,4 +1,4 @@
-/* Gathers and scatters: ops/gather.c. Values against NumPy are in test_op_fixtures.c, errors of data in
+/* Gathers and scatters: ops/gather.c. Values against NumPy are in test_fixture_ops.c, errors of data in
  * test_op_errors.c. */
 #include "autograd/grad.h"
 #include "tests/near.h"

@@ -1,4 +1,4 @@
-/* Losses of each sample: ops/loss_ops.c. Values and gradients against Keras are in test_op_fixtures.c. */
+/* Losses of each sample: ops/loss_ops.c. Values and gradients against Keras are in test_fixture_ops.c. */
 #include "autograd/gradcheck.h"
 #include "autograd/grad.h"
 #include "tests/near.h"

@@ -1,4 +1,4 @@
-/* The matrix product: ops/matmul.c. Values and gradients of all shapes against NumPy and JAX are in test_op_fixtures.c.
+/* The matrix product: ops/matmul.c. Values and gradients of all shapes against NumPy and JAX are in test_fixture_ops.c.
  */
 #include "autograd/grad.h"
 #include "tests/near.h"

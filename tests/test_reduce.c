@@ -1,5 +1,5 @@
 /* Reductions: ops/reduce.c and ops/moments.c. Gradients are checked in test_ops.c, values against NumPy in
- * test_op_fixtures.c; here are precision, conventions and the symbolic batch. */
+ * test_fixture_ops.c; here are precision, conventions and the symbolic batch. */
 #include "autograd/grad.h"
 #include "tests/near.h"
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Shapes: ops/shape_ops.c and ops/slice_ops.c. Values against NumPy are in test_op_fixtures.c; here are the symbolic
+/* Shapes: ops/shape_ops.c and ops/slice_ops.c. Values against NumPy are in test_fixture_ops.c; here are the symbolic
  * batch, Python's rules at the edges, and what is not recorded at all. */
 #include "autograd/grad.h"
 #include "tests/near.h"
