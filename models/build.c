@@ -53,27 +53,37 @@ static void layer_path(const gr_layer_ref *l, char *buf, size_t size)
     snprintf(buf + n, size - n, "%s/", l->name);
 }
 
+/* Where the layers around a failing weight were written. */
+static gr_tensor *note_layers(const gr_build *b)
+{
+    for (const gr_layer_ref *l = b->layer; l; l = l->parent) {
+        const char *slash = l->spec->at.file ? strrchr(l->spec->at.file, '/') : NULL;
+        if (l->spec->at.file)
+            gr_fail_note("    in   %s, %s:%d", l->name, slash ? slash + 1 : l->spec->at.file, l->spec->at.line);
+    }
+    return GR_BAD;
+}
+
 gr_tensor *gr_weight_at(gr_at at, gr_build *b, const gr_weight_opts *o)
 {
     char path[512], text[200], found[200];
-    if (!o->name || !o->name[0])
-        return gr_op_fail(at, GR_EARG, "weight", "name", 0, NULL, "expected a name, found none");
+    if (!o->name || !o->name[0]) {
+        gr_fail(GR_EARG, at, "weight: argument name: expected a name, found none");
+        return note_layers(b);
+    }
     layer_path(b->layer, path, sizeof path);
     size_t n = strlen(path);
     snprintf(path + n, sizeof path - n, "%s", o->name);
-    if (gr_shape_size(o->shape) < 0)
-        return gr_op_fail(at, GR_ESHAPE, "weight", "shape", 0, NULL,
-            "expected plain sizes (a weight cannot depend on the batch size), found %s for %s",
-            gr_shape_text(o->shape, text, sizeof text), path);
     gr_variable *v = gr__store_find(b->store, path);
-    if (!v)
-        v = store_add(b->store, path, o, at);
-    if (!v)
-        return GR_BAD;
-    if (!gr_shape_equal(gr_variable_shape(v), o->shape))
-        return gr_op_fail(at, GR_ESHAPE, "weight", "shape", 0, NULL, "expected %s, the shape that %s has already, found %s",
+    if (gr_shape_size(o->shape) < 0)
+        gr_fail(GR_ESHAPE, at, "weight: argument shape: expected plain sizes (a weight cannot depend on the batch size), "
+            "found %s for %s", gr_shape_text(o->shape, text, sizeof text), path);
+    else if (v && !gr_shape_equal(gr_variable_shape(v), o->shape))
+        gr_fail(GR_ESHAPE, at, "weight: argument shape: expected %s, the shape that %s has already, found %s",
             gr_shape_text(gr_variable_shape(v), text, sizeof text), path, gr_shape_text(o->shape, found, sizeof found));
-    return gr_read_at(at, b->tape, v);
+    else if (v || (v = store_add(b->store, path, o, at)))
+        return gr_read_at(at, b->tape, v);
+    return note_layers(b);
 }
 
 /* ---- layers ------------------------------------------------------------------------------------------------------- */

@@ -52,6 +52,15 @@ static sequential_spec *sequential_copy(const gr_layer *const *layers, gr_at at)
     return s;
 }
 
+int gr__sequential_count(const gr_layer *sequential)
+{
+    return ((const sequential_spec *)sequential)->n;
+}
+const gr_layer *gr__sequential_layer(const gr_layer *sequential, int i)
+{
+    return ((const sequential_spec *)sequential)->layer[i];
+}
+
 /* ---- life --------------------------------------------------------------------------------------------------------- */
 
 static void uncompile(gr_model *m)

@@ -44,6 +44,9 @@ struct gr_model {
     gr__step *steps;
 };
 
+/* The layers of a sequential model function. */
+int gr__sequential_count(const gr_layer *sequential);
+const gr_layer *gr__sequential_layer(const gr_layer *sequential, int i);
 /* The model's inputs on a tape, batch axis first, in their own dtypes. */
 void gr__model_inputs(const gr_model *m, gr_tape *t, gr_tensor **in);
 

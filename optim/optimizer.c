@@ -124,6 +124,28 @@ const gr_optimizer *gr__optim_spec(const gr__optim *o)
     return &o->spec->base;
 }
 
+int gr__optim_extra_clips(const gr__optim *o)
+{
+    bool built_in = o->spec->clipnorm > 0 || o->spec->clipvalue > 0 || o->spec->global_clipnorm > 0;
+    return o->n_clips - built_in;
+}
+
+static gr_variable *find_state(const gr__optim *o, const char *path)
+{
+    for (int i = 0; i < o->n_state; i++)
+        if (strcmp(gr_variable_path(o->state[i]), path) == 0)
+            return o->state[i];
+    return NULL;
+}
+
+gr_status gr__optim_restore(gr__optim *o, const char *path, const gr_array *value)
+{
+    gr_variable *v = find_state(o, path);
+    if (!v)
+        v = add_state(o, path, gr_array_dtype(value), gr_array_shape(value));
+    return v ? gr_variable_set(v, value) : GR_EMEM;
+}
+
 /* ---- inside an update --------------------------------------------------------------------------------------------- */
 
 gr_tape *gr_update_tape(const gr_update *u)
@@ -146,11 +168,10 @@ gr_status gr_update_status(const gr_update *u)
 
 static gr_tensor *state(gr_update *u, const char *path, gr_dtype dtype, gr_shape shape, double start)
 {
-    for (int i = 0; i < u->optim->n_state; i++)
-        if (strcmp(gr_variable_path(u->optim->state[i]), path) == 0)
-            return (gr_read)(u->tape, u->optim->state[i]);
-    gr_variable *v = add_state(u->optim, path, dtype, shape);
-    if (!v || (start != 0 && gr_variable_set_scalar(v, start) != GR_OK))
+    gr_variable *v = find_state(u->optim, path);
+    if (v && (gr_variable_dtype(v) != dtype || !gr_shape_equal(gr_variable_shape(v), shape)))
+        return gr_op_fail((gr_at){0}, GR_ESHAPE, "slot", "name", 0, NULL, "expected %s of the weight's type, found another", path);
+    if (!v && (!(v = add_state(u->optim, path, dtype, shape)) || (start != 0 && gr_variable_set_scalar(v, start) != GR_OK)))
         return GR_BAD;
     return (gr_read)(u->tape, v);
 }

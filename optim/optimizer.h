@@ -130,6 +130,9 @@ gr_variable *gr__optim_iterations(gr__optim *o); /* int64 [] */
 int gr__optim_count(const gr__optim *o);
 gr_variable *gr__optim_at(const gr__optim *o, int i);
 const gr_optimizer *gr__optim_spec(const gr__optim *o);
+int gr__optim_extra_clips(const gr__optim *o); /* hooks besides the built-in option */
+/* Gives a state its value, making it first if no update has asked for it yet: what loading a model does. */
+gr_status gr__optim_restore(gr__optim *o, const char *path, const gr_array *value);
 extern const gr_kind_entry gr__optimizers[]; /* by name, for strings */
 
 GR_END
