@@ -127,6 +127,12 @@ bool gr__state_set(gr_tape *t, gr_variable *v, gr_tensor *value);
 /* `use` of the next random node recorded in t's current scope: hash of scope path and ordinal. */
 uint64_t gr__random_use(gr_tape *t);
 
+/* "x": the name of input i in messages; into buf if it has none of its own. */
+const char *gr__argument_name(const gr_op *op, int i, char *buf, size_t size);
+/* Of the tapes of these tensors the innermost region's; NULL if none is good. */
+gr_tape *gr__deepest(int n_in, gr_tensor *const *in);
+/* gr_infer_fail shows the place and operands of this node from now on; NULL: none. */
+void gr__infer_for(const gr__node *n);
 /* What gr_op_fail adds to its message, for functions of ops whose operands have names of their own. */
 void gr__op_fail_note(gr_tensor *const *in, int n_in, const char *const *names);
 /* Registers Grape's own ops, each by gr__op_own; defined in ops/ops.c. */

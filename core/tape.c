@@ -162,127 +162,6 @@ uint64_t gr__random_use(gr_tape *t)
     return s ? mix(mix(s->path_hash, 77), (uint64_t)s->random_uses++) : 0;
 }
 
-/* ---- messages of ops ----------------------------------------------------------------------------------------------
- */
-
-/* What gr_infer_fail adds to a message: set while inference runs. */
-static _Thread_local struct {
-    gr_at at;
-    int n_in;
-    gr_tensor *const *in;
-    const gr_tape *tape;
-} inferring;
-
-static const char *argument_name(const gr_op *op, int i, char *buf, size_t size)
-{
-    if (op && op->in_names && op->n_in > i)
-        return op->in_names[i];
-    if (i < 26 && (!op || op->n_in != -1))
-        snprintf(buf, size, "%c", 'a' + i);
-    else
-        snprintf(buf, size, "[%d]", i);
-    return buf;
-}
-
-static const char *short_file(const char *file)
-{
-    const char *slash = file ? strrchr(file, '/') : NULL;
-    return slash ? slash + 1 : file;
-}
-
-static void note_operand(const char *name, const gr_tensor *x)
-{
-    char type[200], from[300] = "";
-    const gr__node *n = x->node;
-    if (n->variable)
-        snprintf(from, sizeof from, "weight %s", n->variable->path);
-    else if (n->op == &gr_op_input)
-        snprintf(from, sizeof from, "input %s", n->name);
-    else if (n->op == &gr_op_constant)
-        snprintf(from, sizeof from, "constant");
-    else if (n->scope->parent && n->scope->at.file)
-        snprintf(from, sizeof from, "from %s, %s:%d", n->scope->kind, short_file(n->scope->at.file), n->scope->at.line);
-    else if (n->at.file)
-        snprintf(from, sizeof from, "from %s, %s:%d", n->op->name, short_file(n->at.file), n->at.line);
-    else
-        snprintf(from, sizeof from, "from %s", n->op->name);
-    gr_fail_note("    %-4s %-18s %s", name, gr_type_text(x->dtype, x->shape, type, sizeof type), from);
-}
-
-static void note_layers(const gr_tape *t)
-{
-    for (; t; t = t->parent)
-        for (const gr__scope *s = t->scope; s && s->parent; s = s->parent)
-            if (s->at.file)
-                gr_fail_note("    in   %s, %s:%d", s->name, short_file(s->at.file), s->at.line);
-            else
-                gr_fail_note("    in   %s", s->name);
-}
-
-static gr_tape *deepest(int n_in, gr_tensor *const *in)
-{
-    gr_tape *best = NULL;
-    int64_t best_depth = -1;
-    for (int i = 0; i < n_in; i++) {
-        if (gr__is_bad(in[i]))
-            continue;
-        int64_t depth = 0;
-        for (gr_tape *t = in[i]->node->tape; t->parent; t = t->parent)
-            depth++;
-        if (depth > best_depth) {
-            best_depth = depth;
-            best = in[i]->node->tape;
-        }
-    }
-    return best;
-}
-
-static void note_operands(const gr_op *op, int n_in, gr_tensor *const *in, const gr_tape *tape)
-{
-    char name[16];
-    for (int i = 0; i < n_in && i < 8; i++)
-        if (!gr__is_bad(in[i]))
-            note_operand(argument_name(op, i, name, sizeof name), in[i]);
-    note_layers(tape);
-}
-
-gr_status gr_infer_fail(const gr_infer *f, gr_status status, const char *argument, const char *format, ...)
-{
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    gr_fail(status, inferring.at, "%s: argument %s: %s", f->op->name, argument, text);
-    note_operands(f->op, inferring.n_in, inferring.in, inferring.tape);
-    return status;
-}
-
-void gr__op_fail_note(gr_tensor *const *in, int n_in, const char *const *names)
-{
-    for (int i = 0; i < n_in; i++)
-        if (!gr__is_bad(in[i]))
-            note_operand(names[i], in[i]);
-    note_layers(deepest(n_in, in));
-}
-
-gr_tensor *gr_op_fail(gr_at at, gr_status status, const char *op, const char *argument, int n_in, gr_tensor *const *in,
-    const char *format, ...)
-{
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    gr_fail(status, at, "%s: argument %s: %s", op, argument, text);
-    const gr_op *known = gr_op_named(op);
-    if (!known && n_in == 1) /* a function of ops with one operand calls it x */
-        gr__op_fail_note(in, 1, (const char *const[]){"x"});
-    else
-        note_operands(known, n_in, in, deepest(n_in, in));
-    return GR_BAD;
-}
-
 /* ---- recording ----------------------------------------------------------------------------------------------------
  */
 
@@ -491,14 +370,11 @@ static gr_status infer(gr__node *n)
     memset(out_dtype, 0, sizeof out_dtype);
     memset(out_shape, 0, sizeof out_shape);
     gr_infer f = {n->op, n->attr, n->n_in, n->n_out, dtype, shape, out_dtype, out_shape};
-    inferring.at = n->at;
-    inferring.n_in = n->n_in;
-    inferring.in = n->in;
-    inferring.tape = n->tape;
+    gr__infer_for(n);
     gr_status s = n->op->infer(&f);
     for (int i = 0; s == GR_OK && i < n->n_out; i++)
         s = take_type(&f, i, &n->out[i]);
-    memset(&inferring, 0, sizeof inferring); /* whoever else asks an op to infer has no operands to show */
+    gr__infer_for(NULL); /* whoever else asks an op to infer has no operands to show */
     return s;
 }
 
@@ -524,7 +400,7 @@ gr_tensor *gr_apply_op_at(gr_at at, const gr_op *op, const void *attr, int n_in,
     char name[16];
     for (int i = 0; i < n_in; i++)
         if (!in[i])
-            return gr_op_fail(at, GR_EARG, op->name, argument_name(op, i, name, sizeof name), n_in, in,
+            return gr_op_fail(at, GR_EARG, op->name, gr__argument_name(op, i, name, sizeof name), n_in, in,
                 "expected a tensor, found NULL");
     for (int i = 0; i < n_in; i++)
         if (gr__is_bad(in[i]))
@@ -532,7 +408,7 @@ gr_tensor *gr_apply_op_at(gr_at at, const gr_op *op, const void *attr, int n_in,
     if (n_in < 1 || n_in > 64 || (op->n_in != -1 && op->n_in != n_in))
         return gr_op_fail(at, GR_EARG, op->name, "inputs", n_in < 8 ? n_in : 8, in, "expected %d tensors, found %d",
             op->n_in == -1 ? 1 : op->n_in, n_in);
-    return gr__apply_op_on(deepest(n_in, in), at, op, attr, n_in, in);
+    return gr__apply_op_on(gr__deepest(n_in, in), at, op, attr, n_in, in);
 }
 
 /* Makes a node from the parts of another one; also how regions and passes build nodes that own regions or data. */
