@@ -60,10 +60,10 @@ for file in "$room"/app/*.c; do
     mnist_*) options="--epochs 1 --out $room/out" ;;
     *) options= ;;
     esac
-    for program in "app/$name" "app/build/$name-grape" "app/build/$name-grape_static"; do
-        # shellcheck disable=SC2086 # options are words
-        try "${program#app/} runs" "$program" $options
-    done
+    # shellcheck disable=SC2086 # options are words
+    try "$name runs" "app/build/$name-grape" $options
 done
+try "one runs as pkg-config built it" app/custom_op
+try "one runs with the static library" app/build/custom_op-grape_static
 echo "installed: $passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]
