@@ -280,6 +280,24 @@ static void stopping_mid_epoch_still_ends_the_epoch(void)
     free_clouds(&c);
 }
 
+static void the_compiled_step_is_drawn_on_request(void)
+{
+    clouds c = make_clouds();
+    gr_model *m = make_model();
+    const char *file = gr_test_scratch("step.dot");
+    gr_history_free(gr_fit(m, c.data, .verbose = GR_VERBOSE_SILENT, .graph = file));
+    static char text[400000];
+    FILE *f = fopen(file, "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "digraph"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "dense/kernel"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "subgraph"));
+    gr_model_free(m);
+    free_clouds(&c);
+}
+
 /* ---- mistakes ----------------------------------------------------------------------------------------------------- */
 
 static void impossible_options_are_errors_that_name_the_argument(void)
@@ -343,5 +361,6 @@ GR_SUITE("models/fit.c", GR_TEST(training_learns_and_history_has_one_value_per_e
     GR_TEST(predictions_are_rows_in_order_whatever_the_batch), GR_TEST(validation_takes_the_last_rows_before_any_shuffle),
     GR_TEST(images_may_stay_bytes_and_labels_integers), GR_TEST(sample_weights_act_inside_each_batch),
     GR_TEST(a_model_can_be_trained_in_float64), GR_TEST(hooks_run_in_keras_order),
-    GR_TEST(stopping_mid_epoch_still_ends_the_epoch), GR_TEST(impossible_options_are_errors_that_name_the_argument),
+    GR_TEST(stopping_mid_epoch_still_ends_the_epoch),
+    GR_TEST(the_compiled_step_is_drawn_on_request), GR_TEST(impossible_options_are_errors_that_name_the_argument),
     GR_TEST(labels_out_of_range_stop_the_step_before_it_changes_anything))
