@@ -179,10 +179,17 @@ static bool reads_same_element(const gr__plan *p, int node, int value, const gr_
     return true;
 }
 
-/* No reader of the old value may have to come after the group; nor anything that may still fail. */
+static int cut_axes(const gr__layout *l)
+{
+    return (l->tile_rows < l->rows ? GR__ROWS : 0) | (l->tile_cols < l->cols ? GR__COLS : 0);
+}
+
+/* No reader of the old value may have to come after the group; nor anything that may still fail. A group of one task
+ * stores last of all, so it may read the old value as it likes. */
 static bool readers_allow(order *o, int leaf, int group, int form)
 {
     const gr__plan *p = o->p;
+    bool one_task = !cut_axes(p->group[group].layout);
     find_later(o, group);
     for (int k = 0; k < p->n_groups; k++)
         if (o->seen[k] && may_fail(p, k))
@@ -191,7 +198,7 @@ static bool readers_allow(order *o, int leaf, int group, int form)
         int g = p->node[id].group;
         for (int i = 0; g >= 0 && i < p->node[id].node->n_in; i++)
             if (gr__read_value(p, id, i) == leaf &&
-                (g == group ? !reads_same_element(p, id, leaf, &p->group[g], form) : o->seen[g]))
+                (g == group ? !one_task && !reads_same_element(p, id, leaf, &p->group[g], form) : o->seen[g]))
                 return false;
     }
     return true;
@@ -218,7 +225,7 @@ static void assign_in_place(order *o, int i)
         return;
     const gr__layout *l = p->group[group].layout;
     int form = form_in(&p->group[group], id);
-    int cut = (l->tile_rows < l->rows ? GR__ROWS : 0) | (l->tile_cols < l->cols ? GR__COLS : 0);
+    int cut = cut_axes(l);
     if ((form & cut) != cut || p->value[root].dtype != (l->f64 ? GR_F64 : GR_F32) ||
         p->node[id].work == GR__REDUCE)
         return;

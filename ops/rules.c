@@ -19,6 +19,14 @@ const gr__rule gr__rules[] = {
     {"where(c, x, x)", "x", false},
     {"where(1, x, y)", "x", false},
     {"where(0, x, y)", "y", false},
+    /* twice is once */
+    {"relu(relu(x))", "relu(x)", false},
+    {"abs(abs(x))", "abs(x)", false},
+    {"abs(square(x))", "square(x)", false},
+    {"sign(sign(x))", "sign(x)", false},
+    {"floor(floor(x))", "floor(x)", false},
+    {"ceil(ceil(x))", "ceil(x)", false},
+    {"round(round(x))", "round(x)", false},
     /* signs */
     {"neg(neg(x))", "x", false},
     {"add(x, neg(y))", "sub(x, y)", false},

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POOL = 64, INPUTS = 24, OUTPUTS = 12, STEPS = 26, OPS = 400 };
+enum { POOL = 64, INPUTS = 24, OUTPUTS = 12, STEPS = 26, OPS = 400, VARIABLES = 4 };
 
 typedef struct {
     uint64_t random;
@@ -26,6 +26,10 @@ typedef struct {
     int n_inputs;
     gr_tensor *output[OUTPUTS];
     int n_outputs;
+    gr_variable *variable[VARIABLES];
+    gr_array *start[VARIABLES]; /* their values before the step */
+    gr_tensor *assigned[VARIABLES]; /* or NULL */
+    int n_variables;
     int64_t size[3], batch;
     char text[4096];
 } graph;
@@ -109,6 +113,34 @@ static gr_shape some_shape(graph *g)
         return GR_SHAPE(c, 1, b);
     default:
         return GR_SHAPE(a, b);
+    }
+}
+
+static gr_tensor *new_variable(graph *g)
+{
+    gr_shape shape = some_shape(g);
+    if (gr_shape_is_symbolic(shape))
+        shape = GR_SHAPE(g->batch, g->size[1]);
+    int i = g->n_variables++;
+    g->variable[i] = gr_variable_new("v", GR_F32, shape, true);
+    g->start[i] = gr_array_new(GR_F32, shape);
+    for (int64_t k = 0; k < gr_array_size(g->start[i]); k++)
+        put(g->start[i], k, uniform(g, -2, 2));
+    return gr_read(g->tape, g->variable[i]);
+}
+
+/* Most variables get a new value, of the last tensor that fits or of one that has to do with its old value. */
+static void assign_variables(graph *g)
+{
+    for (int i = 0; i < g->n_variables; i++) {
+        gr_tensor *old = gr_read(g->tape, g->variable[i]), *value = NULL;
+        for (int k = g->n_pool - 1; k >= 0 && !value; k--)
+            if (g->pool[k]->dtype == GR_F32 && gr_shape_equal(g->pool[k]->shape, old->shape) && below(g, 3))
+                value = g->pool[k];
+        if (!value || below(g, 3) == 0)
+            value = gr_mul(value ? gr_sub(old, value) : old, gr_scalar(old, 0.5));
+        if (below(g, 5))
+            g->assigned[i] = gr_assign(old, value);
     }
 }
 
@@ -232,12 +264,15 @@ static void make(graph *g, uint64_t seed, int n_ops)
         g->size[0] = GR_BATCH;
     for (int i = (int)below(g, 4) + 1; i > 0; i--)
         keep(g, new_input(g, GR_F32, some_shape(g), -2, 2));
+    for (int i = (int)below(g, VARIABLES); i > 0 && below(g, 2); i--)
+        keep(g, new_variable(g));
     for (int i = (int)below(g, STEPS) + 3; i > 0; i--)
         draw_op(g, (int)below(g, n_ops));
     for (int i = g->n_pool - 1; i >= 0 && g->n_outputs < 4; i -= (int)below(g, 3) + 1)
         g->output[g->n_outputs++] = g->pool[i];
     if (below(g, 2))
         add_gradient(g);
+    assign_variables(g);
 }
 
 /* ---- how exactly results must agree -------------------------------------------------------------------------------- */
@@ -312,6 +347,26 @@ static gr_array *empty_like(const gr_tensor *x, int64_t batch)
     return gr_array_new(x->dtype, s);
 }
 
+static void reset_variables(const graph *g)
+{
+    for (int i = 0; i < g->n_variables; i++)
+        gr_variable_set(g->variable[i], g->start[i]);
+}
+
+static bool check_variables(const graph *g, gr_array *const *want, const trust *of, const char *what)
+{
+    bool good = true;
+    for (int i = 0; good && i < g->n_variables; i++) {
+        gr_array *now = gr_variable_get(g->variable[i]);
+        trust t = of && g->assigned[i] ? of[g->assigned[i]->node->id] : EXACT;
+        int64_t at = t == FRAGILE ? -1 : differ(now, want[i], t);
+        good = GR_EXPECT(at < 0, "%s: variable %d differs at %lld: %.9g, expected %.9g", what, i, (long long)at,
+            element(now, at < 0 ? 0 : at), element(want[i], at < 0 ? 0 : at));
+        gr_array_free(now);
+    }
+    return good;
+}
+
 static bool run_with(graph *g, int threads, unsigned off, gr_array **out)
 {
     gr_program_opts o = {.threads = threads, .passes_off = off, .verify = true};
@@ -346,18 +401,21 @@ static bool check_outputs(const graph *g, gr_array *const *got, gr_array *const 
 static bool try_graph(graph *g)
 {
     static const int threads[] = {1, 2, 3, 7};
-    gr_array *want[OUTPUTS] = {0}, *got[OUTPUTS], *first[OUTPUTS];
+    gr_array *want[OUTPUTS] = {0}, *got[OUTPUTS], *first[OUTPUTS], *after[VARIABLES] = {0};
     gr_binding bind[INPUTS];
     trust *of = calloc((size_t)g->tape->n_nodes + 1, sizeof *of);
     for (int i = 0; i < g->n_inputs; i++)
         bind[i] = (gr_binding){g->input[i], g->value[i]};
-    gr_eval_opts o = {.n_bindings = g->n_inputs, .bindings = bind};
+    gr_eval_opts o = {.n_bindings = g->n_inputs, .bindings = bind, .commit = true};
+    reset_variables(g);
     if (gr_eval_with(g->n_outputs, g->output, want, &o) != GR_OK) { /* the data may be refused */
         gr_error_clear();
         free(of);
         return true;
     }
     find_trust(g, of);
+    for (int i = 0; i < g->n_variables; i++)
+        after[i] = gr_variable_get(g->variable[i]);
     for (int i = 0; i < g->n_outputs; i++) {
         got[i] = empty_like(g->output[i], g->batch);
         first[i] = empty_like(g->output[i], g->batch);
@@ -367,9 +425,17 @@ static bool try_graph(graph *g)
     for (int k = 0; good && k < 4; k++) {
         char what[80];
         snprintf(what, sizeof what, "%d threads, passes off %#x", threads[k], off);
+        reset_variables(g);
         good = GR_EXPECT(run_with(g, threads[k], off, k ? got : first), "%s: does not run", what) &&
-               check_outputs(g, k ? got : first, k ? first : want, k ? NULL : of, what);
+               check_outputs(g, k ? got : first, k ? first : want, k ? NULL : of, what) &&
+               check_variables(g, after, k ? NULL : of, what);
+        for (int i = 0; k == 0 && i < g->n_variables; i++) { /* from now on the same bits */
+            gr_array_free(after[i]);
+            after[i] = gr_variable_get(g->variable[i]);
+        }
     }
+    for (int i = 0; i < g->n_variables; i++)
+        gr_array_free(after[i]);
     for (int i = 0; i < g->n_outputs; i++)
         gr_array_free(want[i]), gr_array_free(got[i]), gr_array_free(first[i]);
     free(of);
@@ -399,15 +465,21 @@ static void programs_compute_what_evaluation_computes(void)
         }
         for (int k = 0; k < g.n_inputs; k++)
             gr_array_free(g.value[k]);
+        for (int k = 0; k < g.n_variables; k++)
+            gr_array_free(g.start[k]), gr_variable_free(g.variable[k]);
         gr_tape_free(g.tape);
     }
 }
 
 static void every_registered_op_was_drawn(void)
 {
+    if (setting("GRAPE_FUZZ_GRAPHS", 1200) < 1000) {
+        gr_test_skip("a short run");
+        return;
+    }
     for (int i = 0; gr_op_at(i); i++) {
         const gr_op *op = gr_op_at(i);
-        if ((op->traits & (GR_LEAF | GR_REGION | GR_EFFECT)) || setting("GRAPE_FUZZ_GRAPHS", 1200) < 1000)
+        if (op->traits & (GR_LEAF | GR_REGION | GR_EFFECT))
             continue;
         GR_EXPECT(drawn[i] > 0, "%s was never drawn", op->name);
     }

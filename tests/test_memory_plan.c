@@ -1,0 +1,98 @@
+/* The arena: buffers that live at one time lie apart, and little is wasted. */
+#include "compiler/plan.h"
+#include "tests/harness.h"
+#include <stdlib.h>
+
+enum { MOST = 60 };
+
+static uint64_t state;
+static int64_t below(int64_t n)
+{
+    state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (int64_t)((state >> 33) % (uint64_t)n);
+}
+
+/* A plan with nothing but buffers. */
+static void random_buffers(gr__plan *p, gr__buffer *b, int n, int phases)
+{
+    *p = (gr__plan){.buffer = b, .n_buffers = n, .n_phases = phases};
+    for (int i = 0; i < n; i++) {
+        int first = (int)below(phases);
+        b[i] = (gr__buffer){.space = below(8) ? GR__ARENA : GR__INPUT, .bytes = below(4) ? below(100000) : below(3),
+            .first = below(12) ? first : -1, .last = first + (int)below(phases - first)};
+    }
+}
+
+static int64_t end_of(const gr__buffer *b)
+{
+    return b->offset + b->bytes;
+}
+
+static void buffers_that_live_together_lie_apart(void)
+{
+    gr__buffer b[MOST];
+    gr__plan p;
+    for (uint64_t seed = 0; seed < 300; seed++) {
+        state = seed;
+        random_buffers(&p, b, (int)below(MOST), 1 + (int)below(20));
+        CU_ASSERT_EQUAL(gr__plan_memory(&p), GR_OK);
+        for (int i = 0; i < p.n_buffers; i++)
+            for (int k = 0; k < i; k++) {
+                bool both = b[i].space == GR__ARENA && b[k].space == GR__ARENA && b[i].first >= 0 && b[k].first >= 0;
+                bool together = both && b[i].first <= b[k].last && b[k].first <= b[i].last;
+                GR_EXPECT(!together || end_of(&b[i]) <= b[k].offset || end_of(&b[k]) <= b[i].offset || !b[i].bytes || !b[k].bytes,
+                    "seed %d: buffers %d and %d overlap", (int)seed, i, k);
+                GR_EXPECT(b[i].offset % 64 == 0, "seed %d: buffer %d lies at %lld", (int)seed, i, (long long)b[i].offset);
+            }
+        GR_EXPECT(p.bytes >= p.lower_bound && p.bytes <= p.lower_bound * 13 / 10, "seed %d: %lld bytes, bound %lld", (int)seed,
+            (long long)p.bytes, (long long)p.lower_bound);
+    }
+}
+
+static void a_chain_needs_two_buffers(void)
+{
+    gr__buffer b[10];
+    gr__plan p = {.buffer = b, .n_buffers = 10, .n_phases = 11};
+    for (int i = 0; i < 10; i++)
+        b[i] = (gr__buffer){.space = GR__ARENA, .bytes = 1000, .first = i, .last = i + 1};
+    CU_ASSERT_EQUAL(gr__plan_memory(&p), GR_OK);
+    CU_ASSERT_EQUAL(p.lower_bound, 2 * 1024);
+    CU_ASSERT_EQUAL(p.bytes, 2 * 1024);
+    p.off = GR_PASS_REUSE;
+    CU_ASSERT_EQUAL(gr__plan_memory(&p), GR_OK);
+    CU_ASSERT_EQUAL(p.bytes, 10 * 1024);
+}
+
+/* The checker that fuzzing relies on must see what it is for. */
+static void the_checker_sees_buffers_that_overlap(void)
+{
+    gr__buffer b[2] = {{.space = GR__ARENA, .bytes = 100, .first = 0, .last = 2}, {.space = GR__ARENA, .bytes = 100, .first = 2, .last = 3}};
+    gr__plan p = {.buffer = b, .n_buffers = 2, .n_phases = 0, .threads = 1};
+    CU_ASSERT_EQUAL(gr__plan_memory(&p), GR_OK);
+    CU_ASSERT_EQUAL(gr__plan_verify(&p), GR_OK);
+    b[1].offset = b[0].offset + 64;
+    CU_ASSERT_EQUAL(gr__plan_verify(&p), GR_ESTATE);
+    gr_error_clear();
+}
+
+static void the_checker_sees_a_race(void)
+{
+    gr__value v[2] = {{.buffer = 0}, {.buffer = 1, .node = 1}};
+    gr__pnode n[2] = {{.work = GR__TILE}, {.work = GR__TILE}};
+    gr__buffer b[2] = {{.space = GR__ARENA, .bytes = 64, .first = 0, .last = 1}, {.space = GR__ARENA, .bytes = 64, .offset = 64, .first = 0, .last = 1}};
+    gr__ref makes[] = {{0, 0, true}}, reads[] = {{0, 0, false}, {1, 1, true}};
+    int64_t whole[] = {0, 1};
+    gr__step s[2] = {{.n_refs = 1, .ref = makes, .tasks = 1, .begin = whole}, {.n_refs = 2, .ref = reads, .tasks = 1, .begin = whole, .phase = 1}};
+    gr__phase_plan apart[] = {{0, 1, false, false}, {1, 2, false, true}}, together[] = {{0, 2, false, false}};
+    gr__plan p = {.value = v, .node = n, .buffer = b, .step = s, .phase = apart, .n_values = 2, .n_nodes = 2, .n_buffers = 2,
+        .n_steps = 2, .n_phases = 2, .threads = 1, .bytes = 128};
+    CU_ASSERT_EQUAL(gr__plan_verify(&p), GR_OK);
+    s[1].phase = 0;
+    p.phase = together;
+    p.n_phases = 1;
+    CU_ASSERT_EQUAL(gr__plan_verify(&p), GR_ESTATE);
+    gr_error_clear();
+}
+
+GR_SUITE("compiler/memory.c", GR_TEST(buffers_that_live_together_lie_apart), GR_TEST(a_chain_needs_two_buffers),
+    GR_TEST(the_checker_sees_buffers_that_overlap), GR_TEST(the_checker_sees_a_race))

@@ -1,0 +1,188 @@
+/* Sums of panels and pairs of elementwise ops, for every instruction set, against plain loops. */
+#include "ops/kernels/panel.h"
+#include "core/cpu.h"
+#include "ops/kernels/pair_impl.h"
+#include "tests/harness.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    gr_isa isa;
+    void (*rows)(const gr__panel *p);
+    void (*cols)(const gr__panel *p);
+    void (*u8)(const uint8_t *x, int64_t n, float *y);
+} build;
+static const build builds[] = {
+    {GR_ISA_BASE, gr__panel_rows_base, gr__panel_cols_base, gr__load_u8_base},
+#ifdef __x86_64__
+    {GR_ISA_AVX2, gr__panel_rows_avx2, gr__panel_cols_avx2, gr__load_u8_avx2},
+    {GR_ISA_AVX512, gr__panel_rows_avx512, gr__panel_cols_avx512, gr__load_u8_avx512},
+#endif
+};
+enum { BUILDS = sizeof builds / sizeof *builds, MOST = 200 };
+
+static double combined(gr_reduce_kind k, double a, double b)
+{
+    return k == GR_REDUCE_SUM ? a + b : k == GR_REDUCE_PROD ? a * b : k == GR_REDUCE_MAX ? fmax(a, b) : fmin(a, b);
+}
+
+static const int64_t sizes[] = {1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 100, 130};
+enum { SIZES = sizeof sizes / sizeof *sizes };
+
+static bool near(double a, double b)
+{
+    return fabs(a - b) <= 1e-5 * (fabs(b) + 1);
+}
+
+static void check_panel(const build *b, gr_reduce_kind kind, int64_t rows, int64_t cols, const float *x, int64_t row)
+{
+    float down[MOST + 1], along[MOST + 1];
+    down[cols] = along[rows] = 77; /* must stay */
+    gr__panel p = {kind, rows, cols, x, row, down};
+    b->rows(&p);
+    p.y = along;
+    b->cols(&p);
+    bool good = down[cols] == 77 && along[rows] == 77;
+    for (int64_t c = 0; c < cols; c++) {
+        double want = x[c];
+        for (int64_t r = 1; r < rows; r++)
+            want = combined(kind, want, x[r * row + c]);
+        good = good && near(down[c], want);
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        double want = x[r * row];
+        for (int64_t c = 1; c < cols; c++)
+            want = combined(kind, want, x[r * row + c]);
+        good = good && near(along[r], want);
+    }
+    GR_EXPECT(good, "%s, kind %d, %d x %d", gr__isa_name(b->isa), (int)kind, (int)rows, (int)cols);
+}
+
+static void panels_are_what_plain_loops_give(void)
+{
+    static float x[MOST * MOST];
+    for (int i = 0; i < MOST * MOST; i++)
+        x[i] = 0.9f + 0.2f * (float)rand() / (float)RAND_MAX;
+    for (int b = 0; b < BUILDS; b++)
+        for (int r = 0; gr__cpu_has(builds[b].isa) && r < SIZES; r++)
+            for (int c = 0; c < SIZES; c++)
+                for (int k = GR_REDUCE_SUM; k <= GR_REDUCE_PROD; k++)
+                    check_panel(&builds[b], (gr_reduce_kind)k, sizes[r], sizes[c], x, r % 2 ? MOST : sizes[c]);
+}
+
+/* Fused multiply-adds play no part in sums, so every width gives the same bits. */
+static void every_instruction_set_gives_the_same_sums(void)
+{
+    float x[130 * 33], first[3][MOST], y[MOST];
+    for (int i = 0; i < 130 * 33; i++)
+        x[i] = (float)rand() / (float)RAND_MAX - 0.5f;
+    int seen = 0;
+    for (int b = 0; b < BUILDS; b++) {
+        if (!gr__cpu_has(builds[b].isa))
+            continue;
+        gr__panel p = {GR_REDUCE_SUM, 130, 33, x, 33, y};
+        builds[b].rows(&p);
+        if (seen++ == 0)
+            memcpy(first[0], y, sizeof y);
+        CU_ASSERT_EQUAL(memcmp(first[0], y, 33 * sizeof *y), 0);
+        builds[b].cols(&p);
+        if (seen == 1)
+            memcpy(first[1], y, sizeof y);
+        CU_ASSERT_EQUAL(memcmp(first[1], y, 130 * sizeof *y), 0);
+    }
+    float all;
+    gr__panel p = {GR_REDUCE_SUM, 130, 33, x, 33, &all};
+    double want = 0;
+    for (int i = 0; i < 130 * 33; i++)
+        want += x[i];
+    gr__panel_all(&p, false);
+    CU_ASSERT(near(all, want));
+    p = (gr__panel){GR_REDUCE_SUM, 130, 30, x, 33, &all};
+    want = 0;
+    for (int r = 0; r < 130; r++)
+        for (int c = 0; c < 30; c++)
+            want += x[r * 33 + c];
+    gr__panel_all(&p, false);
+    CU_ASSERT(near(all, want));
+}
+
+static void a_nan_wins_in_max_and_min(void)
+{
+    for (int b = 0; b < BUILDS; b++)
+        for (int at = 0; gr__cpu_has(builds[b].isa) && at < 40; at += 13)
+            for (int k = GR_REDUCE_MAX; k <= GR_REDUCE_MIN; k++) {
+                float x[40] = {0}, y[40];
+                x[at] = NAN;
+                gr__panel p = {(gr_reduce_kind)k, 40, 1, x, 1, y};
+                builds[b].rows(&p);
+                CU_ASSERT(isnan(y[0]));
+                p = (gr__panel){(gr_reduce_kind)k, 1, 40, x, 40, y};
+                builds[b].cols(&p);
+                CU_ASSERT(isnan(y[0]));
+            }
+}
+
+static void loads_convert(void)
+{
+    const uint8_t u8[] = {0, 1, 200, 255, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17};
+    const int64_t i64[] = {-5, 7, 1 << 20}; /* exact in a float */
+    float y[20];
+    for (int b = 0; b < BUILDS; b++) {
+        if (!gr__cpu_has(builds[b].isa))
+            continue;
+        builds[b].u8(u8, 19, y);
+        for (int i = 0; i < 19; i++)
+            CU_ASSERT_EQUAL(y[i], u8[i]);
+    }
+    gr__load(GR_I64, i64, 1, 3, y, false);
+    CU_ASSERT(y[0] == -5 && y[1] == 7 && y[2] == 1 << 20);
+    gr__load(GR_U8, u8, 2, 3, y, false);
+    CU_ASSERT(y[0] == 0 && y[1] == 200 && y[2] == 3);
+    uint8_t out[3];
+    gr__store(GR_BOOL, out, 3, (float[]){0, 1, -0.0f}, false);
+    CU_ASSERT(out[0] == 0 && out[1] == 1 && out[2] == 0);
+}
+
+/* A pair's bits are those of its two kernels, one after the other. */
+static void a_pair_gives_the_bits_of_two_passes(void)
+{
+    static const int ops[] = {GR__TILE_add, GR__TILE_sub, GR__TILE_mul, GR__TILE_div, GR__TILE_square, GR__TILE_sqrt, GR__TILE_neg,
+        GR__TILE_relu, GR__TILE_exp};
+    static const int arity[] = {2, 2, 2, 2, 1, 1, 1, 1, 1};
+    float x[3][77], t[77], two[77], one[77];
+    int kernels = 0;
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; i < 77; i++)
+            x[k][i] = (float)rand() / (float)RAND_MAX * 4 - 1;
+    for (int i = 0; i < 9; i++)
+        for (int o = 0; o < 9; o++)
+            for (int at = 0; at < arity[o]; at++) {
+                gr_tile_fn pair = gr__tile_pair(gr__tile_f32(ops[i]), gr__tile_f32(ops[o]), at);
+                if (!GR_EXPECT(pair != NULL, "no kernel of %d in %d", i, o))
+                    continue;
+                gr_tile_arg a = {x[0], 77, 1}, b = {x[1], 77, 1}, c = {arity[i] == 2 ? x[2] : x[1], 77, 1}, r = {t, 77, 1};
+                gr_tile inner = {1, 77, r, {a, b}, NULL}, outer = {1, 77, {two, 77, 1}, {at ? c : r, at ? r : c}, NULL};
+                gr_tile both = {1, 77, {one, 77, 1}, {a, arity[i] == 2 ? b : c, c}, NULL};
+                gr__tile_f32(ops[i])(&inner);
+                gr__tile_f32(ops[o])(&outer);
+                pair(&both);
+                bool same = true;
+                for (int q = 0; q < 77; q++)
+                    same = same && (memcmp(&one[q], &two[q], 4) == 0 || (isnan(one[q]) && isnan(two[q])));
+                GR_EXPECT(same, "ops %d in %d as operand %d", i, o, at);
+                kernels++;
+            }
+    CU_ASSERT_EQUAL(kernels, 9 * 13);
+    gr_tile_fn lerp = gr__tile_lerp(gr__tile_pair(gr__tile_f32(GR__TILE_sub), gr__tile_f32(GR__TILE_mul), 0), gr__tile_f32(GR__TILE_add));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(lerp);
+    gr_tile l = {1, 77, {one, 77, 1}, {{x[0], 77, 1}, {x[1], 77, 1}, {x[2], 0, 0}}, NULL};
+    lerp(&l);
+    for (int q = 0; q < 77; q++) {
+        float d = x[0][q] - x[1][q], m = d * x[2][0];
+        CU_ASSERT_EQUAL(one[q], x[1][q] + m);
+    }
+}
+
+GR_SUITE("ops/kernels/panel.c", GR_TEST(panels_are_what_plain_loops_give), GR_TEST(every_instruction_set_gives_the_same_sums),
+    GR_TEST(a_nan_wins_in_max_and_min), GR_TEST(loads_convert), GR_TEST(a_pair_gives_the_bits_of_two_passes))
