@@ -39,8 +39,10 @@
 #include "io/idx.h"
 #include "io/npy.h"
 #include "io/npz.h"
+#include "io/safetensors.h"
 #include "models/dataset.h"
 #include "models/model.h"
+#include "models/save.h"
 #include "models/layer_gradcheck.h"
 #include "callbacks/callbacks.h"
 

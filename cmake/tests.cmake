@@ -45,6 +45,11 @@ if(NOT GRAPE_SANITIZE) # a sanitizer brings its own imports, and wants to be lin
     endif()
 endif()
 
+if(EXISTS ${PROJECT_SOURCE_DIR}/README.md AND NOT GRAPE_SANITIZE)
+    add_test(NAME readme COMMAND ${PROJECT_SOURCE_DIR}/tests/readme.sh ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+    set_tests_properties(readme PROPERTIES ENVIRONMENT "CC=${CMAKE_C_COMPILER};OMP_NUM_THREADS=2" TIMEOUT 600 LABELS slow)
+endif()
+
 # The tutorial in C++17, where there is a C++ compiler.
 if(EXISTS ${PROJECT_SOURCE_DIR}/tests/cxx_tutorial.cpp)
     include(CheckLanguage)

@@ -226,6 +226,8 @@ int main(int argc, char **argv)
     printf("%s\n", file);
     snprintf(file, sizeof file, "%s/model.svg", o.out);
     gr_model_plot(robust, file);
+    snprintf(file, sizeof file, "%s/model.safetensors", o.out);
+    gr_model_save(robust, file);
     if (o.json)
         write_json(&o, robust, history, score, first_ms, data_ms);
     gr_history_print(history, stdout, 0);
