@@ -4,7 +4,8 @@
 #include "core/size.h"
 #include <string.h>
 
-/* ---- views --------------------------------------------------------------------------------------------------------- */
+/* ---- views ---------------------------------------------------------------------------------------------------------
+ */
 
 static void row_major(gr_shape s, int64_t *stride)
 {
@@ -128,7 +129,8 @@ static void bind_contract(const gr__plan *p, gr__pnode *n)
     }
 }
 
-/* ---- kinds of work ------------------------------------------------------------------------------------------------- */
+/* ---- kinds of work -------------------------------------------------------------------------------------------------
+ */
 
 static bool is_int(gr_dtype t)
 {
@@ -203,7 +205,8 @@ static gr_status bind_values(gr__plan *p, gr__pnode *n)
         bool fits = gr_shape_bind(x->shape, p->batch, &v->shape);
         v->count = fits ? gr_shape_size(v->shape) : -1;
         GR_CHECK(v->count >= 0 && gr__mul(v->count, gr_dtype_size(v->dtype), &bytes), GR_EMEM,
-            "program: the result of %s does not fit in memory at batch size %lld", n->node->op->name, (long long)p->batch);
+            "program: the result of %s does not fit in memory at batch size %lld", n->node->op->name,
+            (long long)p->batch);
     }
     return GR_OK;
 }
@@ -223,8 +226,13 @@ static gr_status bind_lowering(gr__plan *p, gr__pnode *n)
         shape[i] = v->shape;
         empty = empty || v->count == 0;
     }
-    *l = (gr_lowering){.op = node->op, .attr = node->attr, .n_in = node->n_in, .dtype = dtype, .shape = shape,
-        .out_dtype = node->out[0].dtype, .out_shape = p->value[n->value].shape};
+    *l = (gr_lowering){.op = node->op,
+        .attr = node->attr,
+        .n_in = node->n_in,
+        .dtype = dtype,
+        .shape = shape,
+        .out_dtype = node->out[0].dtype,
+        .out_shape = p->value[n->value].shape};
     n->low = l;
     if (!node->op->lower || node->n_out != 1 || node->n_in < 1)
         return GR_OK;
@@ -248,8 +256,14 @@ static gr_status bind_constant(gr__plan *p, gr__pnode *n)
         const gr__value *x = &p->value[gr__value_of(p, node->in[i])];
         in[i] = (gr_buffer){x->dtype, x->shape, NULL};
     }
-    gr_call c = {.op = node->op, .attr = node->attr, .n_in = node->n_in, .n_out = 1, .in = in, .out = &out,
-        .end = v->count, .at = node->at};
+    gr_call c = {.op = node->op,
+        .attr = node->attr,
+        .n_in = node->n_in,
+        .n_out = 1,
+        .in = in,
+        .out = &out,
+        .end = v->count,
+        .at = node->at};
     n->work = GR__LEAF;
     n->data = out.data;
     return gr__call_eval(node, &c);
@@ -276,7 +290,8 @@ static gr_status bind_node(gr__plan *p, gr__pnode *n)
     return GR_OK;
 }
 
-/* ---- what is computed ---------------------------------------------------------------------------------------------- */
+/* ---- what is computed ----------------------------------------------------------------------------------------------
+ */
 
 static void need(gr__plan *p, int value)
 {
@@ -319,7 +334,8 @@ gr_status gr__plan_bind(gr__plan *p)
         n_values += t->node[id]->n_out;
     p->n_nodes = (int)t->n_nodes;
     p->n_values = (int)n_values;
-    p->node = gr__arena_alloc(&p->arena, t->n_nodes, sizeof *p->node); /* and values for partial results and staged commits */
+    p->node =
+        gr__arena_alloc(&p->arena, t->n_nodes, sizeof *p->node); /* and values for partial results and staged commits */
     p->value = gr__arena_alloc(&p->arena, n_values + t->n_nodes + p->graph->n_commit, sizeof *p->value);
     if (!p->node || !p->value)
         return GR_EMEM;

@@ -62,7 +62,8 @@ static int variable_buffer(gr__plan *p, gr_variable *v)
     return add_buffer(p, (gr__buffer){.space = GR__VARIABLE, .data = v, .bytes = v->bytes, .first = -1});
 }
 
-/* ---- partial results ----------------------------------------------------------------------------------------------- */
+/* ---- partial results -----------------------------------------------------------------------------------------------
+ */
 
 static int64_t tiles_along(const gr__layout *l, int axes)
 {
@@ -94,7 +95,8 @@ static gr_status partial_values(gr__plan *p, gr__group *g)
     return GR_OK;
 }
 
-/* ---- assignments in place ------------------------------------------------------------------------------------------ */
+/* ---- assignments in place ------------------------------------------------------------------------------------------
+ */
 
 typedef struct {
     gr__plan *p;
@@ -226,8 +228,7 @@ static void assign_in_place(order *o, int i)
     const gr__layout *l = p->group[group].layout;
     int form = form_in(&p->group[group], id);
     int cut = cut_axes(l);
-    if ((form & cut) != cut || p->value[root].dtype != (l->f64 ? GR_F64 : GR_F32) ||
-        p->node[id].work == GR__REDUCE)
+    if ((form & cut) != cut || p->value[root].dtype != (l->f64 ? GR_F64 : GR_F32) || p->node[id].work == GR__REDUCE)
         return;
     for (int v = 0; v < p->n_values; v++)
         if (p->value[v].buffer == p->commit_buffer[i])
@@ -252,7 +253,8 @@ static gr_status assignments(gr__plan *p)
     return good ? GR_OK : GR_EMEM;
 }
 
-/* ---- the pass ------------------------------------------------------------------------------------------------------ */
+/* ---- the pass ------------------------------------------------------------------------------------------------------
+ */
 
 gr_status gr__plan_buffers(gr__plan *p)
 {
@@ -278,7 +280,7 @@ gr_status gr__plan_buffers(gr__plan *p)
     int n = p->n_values;
     for (int v = 0; v < n; v++)
         if (p->value[v].needed && p->value[v].root == v && p->value[v].buffer < 0)
-            p->value[v].buffer =
-                add_buffer(p, (gr__buffer){.space = GR__ARENA, .bytes = bytes_of(&p->value[v]), .value = v, .first = -1});
+            p->value[v].buffer = add_buffer(
+                p, (gr__buffer){.space = GR__ARENA, .bytes = bytes_of(&p->value[v]), .value = v, .first = -1});
     return GR_OK;
 }

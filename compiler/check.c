@@ -13,10 +13,11 @@ static gr_status memory_is_sound(const gr__plan *p)
 {
     for (int i = 0; i < p->n_buffers; i++) {
         const gr__buffer *a = &p->buffer[i];
-        GR_CHECK(a->space != GR__ARENA || a->first < 0 || (a->offset % 64 == 0 && a->offset + a->bytes <= p->bytes), GR_ESTATE,
-            "plan: buffer %d lies outside the arena", i);
+        GR_CHECK(a->space != GR__ARENA || a->first < 0 || (a->offset % 64 == 0 && a->offset + a->bytes <= p->bytes),
+            GR_ESTATE, "plan: buffer %d lies outside the arena", i);
         for (int k = 0; k < i; k++)
-            GR_CHECK(!overlap(a, &p->buffer[k]), GR_ESTATE, "plan: buffers %d and %d share memory while both live", i, k);
+            GR_CHECK(
+                !overlap(a, &p->buffer[k]), GR_ESTATE, "plan: buffers %d and %d share memory while both live", i, k);
     }
     return GR_OK;
 }
@@ -57,9 +58,11 @@ gr_status gr__plan_verify(const gr__plan *p)
             const gr__step *s = &p->step[a];
             for (int b = p->phase[ph].first; b < a; b++)
                 GR_TRY(no_race(p, s, &p->step[b]));
-            GR_CHECK(s->begin[0] == 0 && s->begin[p->threads] == s->tasks, GR_ESTATE, "plan: step %s is not run whole", s->name);
+            GR_CHECK(s->begin[0] == 0 && s->begin[p->threads] == s->tasks, GR_ESTATE, "plan: step %s is not run whole",
+                s->name);
             for (int t = 0; t < p->threads; t++)
-                GR_CHECK(s->begin[t] <= s->begin[t + 1], GR_ESTATE, "plan: step %s has a task range that runs backwards", s->name);
+                GR_CHECK(s->begin[t] <= s->begin[t + 1], GR_ESTATE,
+                    "plan: step %s has a task range that runs backwards", s->name);
         }
     return GR_OK;
 }

@@ -1,8 +1,8 @@
 /* compiler/code.h: a tile program, what a group runs for each of its tasks.
  *
- * A task is a tile: some rows by some columns of the group's domain. An instruction works on whole tiles; its operands are
- * slots of the thread's scratch or places in buffers. Instructions of numbers that are the same for every tile come first
- * and run once per thread. Read next: lower.c, which writes programs, and tile.c, which runs them. */
+ * A task is a tile: some rows by some columns of the group's domain. An instruction works on whole tiles; its operands
+ * are slots of the thread's scratch or places in buffers. Instructions of numbers that are the same for every tile come
+ * first and run once per thread. Read next: lower.c, which writes programs, and tile.c, which runs them. */
 #ifndef GRAPE_COMPILER_CODE_H
 #define GRAPE_COMPILER_CODE_H
 
@@ -11,17 +11,17 @@
 typedef enum { GR__I_LOAD, GR__I_TILE, GR__I_REDUCE, GR__I_CONTRACT, GR__I_STORE, GR__I_NONE } gr__opcode;
 
 typedef struct {
-    int buffer;     /* -1: scratch */
-    int64_t offset; /* bytes into scratch; elements into the buffer */
-    int form;       /* scratch: which way it varies */
+    int buffer;       /* -1: scratch */
+    int64_t offset;   /* bytes into scratch; elements into the buffer */
+    int form;         /* scratch: which way it varies */
     int64_t row, col; /* buffer: steps per row and column of the domain */
 } gr__place;
 
 typedef struct {
     gr__opcode op;
     const char *name; /* of the op, for dumps */
-    bool once;    /* STORE of a number every task knows: by task 0 */
-    int form;     /* of the result */
+    bool once;        /* STORE of a number every task knows: by task 0 */
+    int form;         /* of the result */
     gr__place y;
     gr__place x[GR_TILE_INPUTS];
     int n_x;

@@ -36,9 +36,16 @@ static const struct {
     const char *name;
     unsigned bit;
 } pass_names[] = {
-    {"simplify", GR_PASS_SIMPLIFY}, {"inexact", GR_PASS_INEXACT}, {"fold", GR_PASS_FOLD}, {"cse", GR_PASS_CSE},
-    {"fuse", GR_PASS_FUSE}, {"strips", GR_PASS_STRIPS}, {"views", GR_PASS_VIEWS}, {"inplace", GR_PASS_INPLACE},
-    {"reuse", GR_PASS_REUSE}, {"serial", GR_PASS_SERIAL},
+    {"simplify", GR_PASS_SIMPLIFY},
+    {"inexact", GR_PASS_INEXACT},
+    {"fold", GR_PASS_FOLD},
+    {"cse", GR_PASS_CSE},
+    {"fuse", GR_PASS_FUSE},
+    {"strips", GR_PASS_STRIPS},
+    {"views", GR_PASS_VIEWS},
+    {"inplace", GR_PASS_INPLACE},
+    {"reuse", GR_PASS_REUSE},
+    {"serial", GR_PASS_SERIAL},
 };
 
 /* "-cse,-fuse": passes left out. Unknown names get one warning, since a typing mistake would go unseen. */
@@ -50,19 +57,23 @@ static unsigned passes_of_environment(void)
         size_t n = strcspn(s, ",");
         bool known = n == 0;
         for (size_t i = 0; i < sizeof pass_names / sizeof *pass_names; i++)
-            if (n > 1 && *s == '-' && strlen(pass_names[i].name) == n - 1 && strncmp(pass_names[i].name, s + 1, n - 1) == 0) {
+            if (n > 1 && *s == '-' && strlen(pass_names[i].name) == n - 1 &&
+                strncmp(pass_names[i].name, s + 1, n - 1) == 0) {
                 off |= pass_names[i].bit;
                 known = true;
             }
         if (!known)
-            gr_log_write(GR_LOG_WARNING, "GRAPE_PASSES: expected -simplify, -inexact, -fold, -cse, -fuse, -strips, -views, "
-                                   "-inplace, -reuse, -serial; found %.*s", (int)n, s);
+            gr_log_write(GR_LOG_WARNING,
+                "GRAPE_PASSES: expected -simplify, -inexact, -fold, -cse, -fuse, -strips, -views, "
+                "-inplace, -reuse, -serial; found %.*s",
+                (int)n, s);
         s += n + (s[n] == ',');
     }
     return off;
 }
 
-/* ---- passes over the graph ----------------------------------------------------------------------------------------- */
+/* ---- passes over the graph -----------------------------------------------------------------------------------------
+ */
 
 static gr_status simplify(gr_program *p)
 {
@@ -90,8 +101,12 @@ static const struct {
     unsigned bit; /* 0: cannot be left out */
     gr_status (*run)(gr_program *p);
 } passes[] = {
-    {"inline", 0, inline_regions}, {"simplify", GR_PASS_SIMPLIFY, simplify}, {"fold", GR_PASS_FOLD, fold},
-    {"cse", GR_PASS_CSE, cse}, {"simplify", GR_PASS_SIMPLIFY, simplify}, {"compact", 0, compact},
+    {"inline", 0, inline_regions},
+    {"simplify", GR_PASS_SIMPLIFY, simplify},
+    {"fold", GR_PASS_FOLD, fold},
+    {"cse", GR_PASS_CSE, cse},
+    {"simplify", GR_PASS_SIMPLIFY, simplify},
+    {"compact", 0, compact},
 };
 
 static gr_status after_pass(gr_program *p, int number, const char *pass)
@@ -132,25 +147,31 @@ static gr_status find_dump(gr_program *p)
     return GR_OK;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------------------------------
+ */
 
 static gr_status check_opts(gr_at at, const gr_tape *t, const gr_program_opts *o)
 {
     if (!t || !o || t->parent)
-        return gr_fail(GR_EARG, at, "program: argument tape: expected a tape outside regions, found %s", t ? "one inside" : "NULL");
+        return gr_fail(GR_EARG, at, "program: argument tape: expected a tape outside regions, found %s",
+            t ? "one inside" : "NULL");
     for (int i = 0; i <= GR_PROGRAM_MAX && o->inputs[i]; i++)
         if (i == GR_PROGRAM_MAX || gr__is_bad(o->inputs[i]) || o->inputs[i]->node->op != &gr_op_input ||
             o->inputs[i]->node->tape != t)
             return gr__is_bad(o->inputs[i]) && gr_error() != GR_OK
                        ? gr_error()
-                       : gr_fail(GR_EARG, at, "program: argument inputs: expected at most %d gr_input tensors of the tape, "
-                                              "found another at %d", GR_PROGRAM_MAX, i);
+                       : gr_fail(GR_EARG, at,
+                             "program: argument inputs: expected at most %d gr_input tensors of the tape, "
+                             "found another at %d",
+                             GR_PROGRAM_MAX, i);
     for (int i = 0; i <= GR_PROGRAM_MAX && o->outputs[i]; i++)
         if (i == GR_PROGRAM_MAX || gr__is_bad(o->outputs[i]) || o->outputs[i]->node->tape != t)
             return gr__is_bad(o->outputs[i]) && gr_error() != GR_OK
                        ? gr_error()
-                       : gr_fail(GR_EARG, at, "program: argument outputs: expected at most %d tensors of the tape, found "
-                                              "another at %d", GR_PROGRAM_MAX, i);
+                       : gr_fail(GR_EARG, at,
+                             "program: argument outputs: expected at most %d tensors of the tape, found "
+                             "another at %d",
+                             GR_PROGRAM_MAX, i);
     return GR_OK;
 }
 
@@ -203,7 +224,8 @@ void gr_program_free(gr_program *p)
     gr__free(p);
 }
 
-/* ---- plans by batch size ------------------------------------------------------------------------------------------- */
+/* ---- plans by batch size -------------------------------------------------------------------------------------------
+ */
 
 /* Memory for the plan, grown if need be: the arena is shared by all plans, which never run at once. */
 static bool make_room(gr_program *p, const gr__plan *plan)
@@ -264,7 +286,8 @@ static gr__plan *plan_for(gr_program *p, int64_t batch)
     return p->plan[0] = plan;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------- */
+/* ---- running -------------------------------------------------------------------------------------------------------
+ */
 
 /* Does shape `got` fit `want`, given B (or finding it, while it is -1)? */
 static bool shape_fits(gr_shape want, gr_shape got, int64_t *batch)
@@ -361,8 +384,8 @@ gr_status gr__program_run(gr_program *p, const gr_buffer *in, const gr_buffer *o
         return gr_error() != GR_OK ? gr_error() : GR_ESTATE;
     resolve(p, plan, in);
     copy_outputs(p, plan, out, true);
-    gr__run run = {.plan = plan, .data = p->data, .scratch = p->scratch, .seed = seed, .step = step,
-        .profile = plan->profile};
+    gr__run run = {
+        .plan = plan, .data = p->data, .scratch = p->scratch, .seed = seed, .step = step, .profile = plan->profile};
     if (p->nan_check)
         gr__run_checked(&run, p->name);
     else
@@ -393,7 +416,8 @@ gr_status gr_program_run(gr_program *p, gr_array *const in[], gr_array *const ou
         gr_array *a = out ? out[i] : NULL;
         p->out[i] = a ? (gr_buffer){gr_array_dtype(a), gr_array_shape(a), gr_array_data(a)} : (gr_buffer){0};
         if (a && !gr_array_is_contiguous(a))
-            s = gr_fail(GR_EARG, (gr_at){0}, "program %s: output %d: expected a contiguous array, found a view", p->name, i);
+            s = gr_fail(
+                GR_EARG, (gr_at){0}, "program %s: output %d: expected a contiguous array, found a view", p->name, i);
     }
     if (s == GR_OK)
         s = gr__program_run(p, p->in, p->out, gr_seed(), p->runs);
@@ -403,7 +427,8 @@ gr_status gr_program_run(gr_program *p, gr_array *const in[], gr_array *const ou
     return s;
 }
 
-/* ---- looking at the plan ------------------------------------------------------------------------------------------- */
+/* ---- looking at the plan -------------------------------------------------------------------------------------------
+ */
 
 gr_program_stats gr_program_plan(const gr_program *p)
 {

@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* ---- plan.txt ------------------------------------------------------------------------------------------------------ */
+/* ---- plan.txt ------------------------------------------------------------------------------------------------------
+ */
 
 static void print_place(FILE *f, const gr__plan *p, const gr__place *x)
 {
@@ -44,11 +45,13 @@ void gr__dump_plan(FILE *f, const gr__plan *p)
 {
     fprintf(f, "B = %lld: %d nodes, %d groups, %d steps, %d phases, %d threads\n", (long long)p->batch, p->n_nodes,
         p->n_groups, p->n_steps, p->n_phases, p->threads);
-    fprintf(f, "arena %lld bytes (lower bound %lld), scratch %lld per thread, %.0f flops, %lld of %d assignments in place\n",
+    fprintf(f,
+        "arena %lld bytes (lower bound %lld), scratch %lld per thread, %.0f flops, %lld of %d assignments in place\n",
         (long long)p->bytes, (long long)p->lower_bound, (long long)p->scratch, p->flops, (long long)p->in_place,
         p->graph->n_commit);
     for (int ph = 0; ph < p->n_phases; ph++) {
-        fprintf(f, "phase %d%s%s\n", ph, p->phase[ph].serial ? " serial" : "", p->phase[ph].barrier ? " after a barrier" : "");
+        fprintf(f, "phase %d%s%s\n", ph, p->phase[ph].serial ? " serial" : "",
+            p->phase[ph].barrier ? " after a barrier" : "");
         for (int s = p->phase[ph].first; s < p->phase[ph].end; s++) {
             const gr__step *st = &p->step[s];
             fprintf(f, "  step %d: %s, %lld tasks of %.0f ns, %.0f flops, %.0f bytes%s; threads take", s, st->name,
@@ -62,7 +65,8 @@ void gr__dump_plan(FILE *f, const gr__plan *p)
             fprintf(f, "; writes");
             for (int i = 0; i < st->n_refs; i++)
                 if (st->ref[i].write)
-                    fprintf(f, " %%%d(b%d)", st->ref[i].value < 0 ? -1 : p->value[st->ref[i].value].node, st->ref[i].buffer);
+                    fprintf(f, " %%%d(b%d)", st->ref[i].value < 0 ? -1 : p->value[st->ref[i].value].node,
+                        st->ref[i].buffer);
             fprintf(f, "\n");
             if (st->group >= 0 && !p->group[st->group].opaque)
                 print_code(f, p, st->arg);
@@ -70,27 +74,30 @@ void gr__dump_plan(FILE *f, const gr__plan *p)
     }
 }
 
-/* ---- memory.svg ---------------------------------------------------------------------------------------------------- */
+/* ---- memory.svg ----------------------------------------------------------------------------------------------------
+ */
 
 /* Phases to the right, addresses upwards, a rectangle per buffer. */
 static void dump_memory(FILE *f, const gr__plan *p)
 {
     const double width = 1000, height = 600;
     double x = width / (p->n_phases ? p->n_phases : 1), y = height / (double)(p->bytes ? p->bytes : 1);
-    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-10 -30 %g %g\" font-family=\"sans-serif\">\n", width + 20,
-        height + 60);
-    fprintf(f, "<text y=\"-12\" font-size=\"14\">%.1f KiB in %d phases; lower bound %.1f KiB</text>\n", (double)p->bytes / 1024,
-        p->n_phases, (double)p->lower_bound / 1024);
+    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-10 -30 %g %g\" font-family=\"sans-serif\">\n",
+        width + 20, height + 60);
+    fprintf(f, "<text y=\"-12\" font-size=\"14\">%.1f KiB in %d phases; lower bound %.1f KiB</text>\n",
+        (double)p->bytes / 1024, p->n_phases, (double)p->lower_bound / 1024);
     for (int i = 0; i < p->n_buffers; i++) {
         const gr__buffer *b = &p->buffer[i];
         if (b->space != GR__ARENA || b->first < 0)
             continue;
         const gr__node *n = p->node[p->value[b->value].node].node;
         static const char *const colour[] = {"#8ecae6", "#ffb703", "#a7c957"};
-        fprintf(f, "<rect x=\"%g\" y=\"%g\" width=\"%g\" height=\"%g\" fill=\"%s\" stroke=\"#333\" stroke-width=\"0.5\">", b->first * x,
-            height - (double)(b->offset + b->bytes) * y, (b->last - b->first + 1) * x, (double)b->bytes * y, colour[n->phase % 3]);
-        fprintf(f, "<title>%%%lld %s, %lld bytes at %lld, phases %d to %d</title></rect>\n", (long long)n->id, n->op->name,
-            (long long)b->bytes, (long long)b->offset, b->first, b->last);
+        fprintf(f,
+            "<rect x=\"%g\" y=\"%g\" width=\"%g\" height=\"%g\" fill=\"%s\" stroke=\"#333\" stroke-width=\"0.5\">",
+            b->first * x, height - (double)(b->offset + b->bytes) * y, (b->last - b->first + 1) * x,
+            (double)b->bytes * y, colour[n->phase % 3]);
+        fprintf(f, "<title>%%%lld %s, %lld bytes at %lld, phases %d to %d</title></rect>\n", (long long)n->id,
+            n->op->name, (long long)b->bytes, (long long)b->offset, b->first, b->last);
     }
     fprintf(f, "</svg>\n");
 }

@@ -1,5 +1,5 @@
-/* compiler/dump_dot.c: the groups of a plan as a picture. A cluster a group, in the order of its phases; forward, backward
- * and update have their colours; a bold edge goes through memory and says what, a thin one stays in a tile. */
+/* compiler/dump_dot.c: the groups of a plan as a picture. A cluster a group, in the order of its phases; forward,
+ * backward and update have their colours; a bold edge goes through memory and says what, a thin one stays in a tile. */
 #include "compiler/dump.h"
 #include "core/dot.h"
 
@@ -16,8 +16,8 @@ static void draw_node(gr__dot *d, const gr__plan *p, int node)
     node_id(p, node, id, sizeof id);
     const gr__value *v = &p->value[p->node[node].value];
     snprintf(label, sizeof label, "%s\n%s", n->op->name, gr_type_text(v->dtype, v->shape, type, sizeof type));
-    snprintf(style, sizeof style, "shape=box, style=\"filled,rounded\", fillcolor=\"%s\", color=\"%s\"", gr__dot_fill[n->phase],
-        gr__dot_line[n->phase]);
+    snprintf(style, sizeof style, "shape=box, style=\"filled,rounded\", fillcolor=\"%s\", color=\"%s\"",
+        gr__dot_fill[n->phase], gr__dot_line[n->phase]);
     gr__dot_node(d, id, label, style);
 }
 

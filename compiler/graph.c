@@ -9,11 +9,17 @@ void gr__graph_free(gr__graph *g)
     *g = (gr__graph){0};
 }
 
-gr_tensor *gr__node_instead(gr_tape *t, const gr__node *n, const gr_op *op, const void *attr, int n_in,
-    gr_tensor *const *in)
+gr_tensor *gr__node_instead(
+    gr_tape *t, const gr__node *n, const gr_op *op, const void *attr, int n_in, gr_tensor *const *in)
 {
     gr_tensor none[1] = {{.dtype = n->out[0].dtype, .shape = n->out[0].shape}};
-    gr__node like = {.op = op, .attr = attr, .n_out = 1, .out = none, .scope = n->scope, .at = n->at, .phase = n->phase,
+    gr__node like = {.op = op,
+        .attr = attr,
+        .n_out = 1,
+        .out = none,
+        .scope = n->scope,
+        .at = n->at,
+        .phase = n->phase,
         .clone = n->clone};
     return gr__node_build(t, &like, n_in, in);
 }
@@ -114,10 +120,12 @@ gr_status gr__graph_rebuild(gr__graph *g, gr__rewrite_fn f, void *user)
     return rebuild(g, f, user, true);
 }
 
-/* ---- the first copy ------------------------------------------------------------------------------------------------ */
+/* ---- the first copy ------------------------------------------------------------------------------------------------
+ */
 
 /* An assignment that a later one to the same variable overrides is its value and no more. */
-static gr__rewritten forget_overridden(void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_tensor **result)
+static gr__rewritten forget_overridden(
+    void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_tensor **result)
 {
     const gr__graph *g = user;
     (void)t;

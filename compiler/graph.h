@@ -17,17 +17,18 @@ typedef struct gr__graph {
 
 /* What a rewriting function did with a node. */
 typedef enum { GR__COPY, GR__REPLACED, GR__FAILED } gr__rewritten;
-/* Called for each live node in order, with its inputs on the new tape. To replace the node, fills result[0 .. n_out). */
-typedef gr__rewritten (*gr__rewrite_fn)(void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in,
-    gr_tensor **result);
+/* Called for each live node in order, with its inputs on the new tape. To replace the node, fills result[0 .. n_out).
+ */
+typedef gr__rewritten (*gr__rewrite_fn)(
+    void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_tensor **result);
 
 /* Copies what the outputs and all assignments need onto a new tape. */
 gr_status gr__graph_trace(gr__graph *g, gr_tape *t, const gr_program_opts *opts);
 gr_status gr__graph_rebuild(gr__graph *g, gr__rewrite_fn f, void *user);
 void gr__graph_free(gr__graph *g);
 /* A new node of `op` that stands where n stood: same place, layer and phase. */
-gr_tensor *gr__node_instead(gr_tape *t, const gr__node *n, const gr_op *op, const void *attr, int n_in,
-    gr_tensor *const *in);
+gr_tensor *gr__node_instead(
+    gr_tape *t, const gr__node *n, const gr_op *op, const void *attr, int n_in, gr_tensor *const *in);
 
 /* The passes. */
 gr_status gr__pass_inline(gr__graph *g);

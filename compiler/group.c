@@ -24,10 +24,10 @@ typedef struct {
 
 typedef struct {
     gr__plan *p;
-    int *of;          /* per node: its draft, named by one of its nodes; -1 */
-    draft *group;     /* by that name */
+    int *of;                    /* per node: its draft, named by one of its nodes; -1 */
+    draft *group;               /* by that name */
     int *first_reader, *reader; /* per node: nodes that read any of its results */
-    int *seen, stamp; /* per draft: visited in this search */
+    int *seen, stamp;           /* per draft: visited in this search */
     int *stack;
     edge *edges;
     int n_edges;
@@ -35,8 +35,7 @@ typedef struct {
 
 static bool groupable(const gr__pnode *n)
 {
-    return n->live &&
-           (n->work == GR__TILE || n->work == GR__VIEW || n->work == GR__REDUCE || n->work == GR__CONTRACT);
+    return n->live && (n->work == GR__TILE || n->work == GR__VIEW || n->work == GR__REDUCE || n->work == GR__CONTRACT);
 }
 
 static bool computed(const gr__pnode *n)
@@ -49,7 +48,8 @@ static int operand_node(const gr__plan *p, int id, int i)
     return p->value[gr__read_value(p, id, i)].node;
 }
 
-/* ---- readers and edges --------------------------------------------------------------------------------------------- */
+/* ---- readers and edges ---------------------------------------------------------------------------------------------
+ */
 
 static bool find_readers(state *s)
 {
@@ -111,7 +111,8 @@ static bool find_edges(state *s)
     return s->edges != NULL;
 }
 
-/* ---- merging ------------------------------------------------------------------------------------------------------- */
+/* ---- merging -------------------------------------------------------------------------------------------------------
+ */
 
 static int name_of(const gr__plan *p, const state *s, int node)
 {
@@ -214,7 +215,8 @@ static gr_status try_edge(state *s, edge *e, bool *changed)
     return GR_OK;
 }
 
-/* ---- the pass ------------------------------------------------------------------------------------------------------ */
+/* ---- the pass ------------------------------------------------------------------------------------------------------
+ */
 
 static gr_status start_alone(state *s)
 {
@@ -235,7 +237,8 @@ static gr_status start_alone(state *s)
         if (!d->layout)
             return GR_EMEM;
         if (!gr__layout_of(p, 1, d->node, d->layout, &why))
-            return gr_fail(GR_ESTATE, p->node[id].node->at, "program: %s alone has no layout: %s", p->node[id].node->op->name, why);
+            return gr_fail(GR_ESTATE, p->node[id].node->at, "program: %s alone has no layout: %s",
+                p->node[id].node->op->name, why);
     }
     return GR_OK;
 }
@@ -265,7 +268,8 @@ static void tell_why(const state *s)
         const gr__node *a = s->p->node[e->from].node, *b = s->p->node[e->to].node;
         if (s->of[e->from] != s->of[e->to])
             gr_log_write(GR_LOG_INFO, "why: %s (node %lld, %s) and %s (node %lld, %s) stay apart: %s", a->op->name,
-                (long long)a->id, a->scope->name, b->op->name, (long long)b->id, b->scope->name, e->why ? e->why : "the pass 'fuse' is off");
+                (long long)a->id, a->scope->name, b->op->name, (long long)b->id, b->scope->name,
+                e->why ? e->why : "the pass 'fuse' is off");
     }
 }
 

@@ -1,7 +1,7 @@
 /* compiler/inline.c: regions become plain nodes, innermost last, round after round.
  *
- * A region node that is a recomputed copy (clone) hands its number to everything it holds, else the copy would be merged
- * with what it recomputes. */
+ * A region node that is a recomputed copy (clone) hands its number to everything it holds, else the copy would be
+ * merged with what it recomputes. */
 #include "compiler/graph.h"
 
 static gr__rewritten inline_region(void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_tensor **result)

@@ -4,16 +4,17 @@
 #include <string.h>
 
 enum {
-    SMALL = 4096,          /* elements: one task is enough */
-    L1_BYTES = 24 << 10,   /* of scratch, where there is a choice */
-    L2_BYTES = 384 << 10,  /* of scratch at most */
-    MAP_TILE = 2048,       /* elements of an elementwise tile */
-    PRODUCT_ROWS = 128,    /* of a product's tile */
+    SMALL = 4096,         /* elements: one task is enough */
+    L1_BYTES = 24 << 10,  /* of scratch, where there is a choice */
+    L2_BYTES = 384 << 10, /* of scratch at most */
+    MAP_TILE = 2048,      /* elements of an elementwise tile */
+    PRODUCT_ROWS = 128,   /* of a product's tile */
     PRODUCT_COLS = 64,
-    STRIPS = 8,            /* tasks wanted at least */
+    STRIPS = 8, /* tasks wanted at least */
 };
 
-/* ---- operands in two dimensions ------------------------------------------------------------------------------------ */
+/* ---- operands in two dimensions ------------------------------------------------------------------------------------
+ */
 
 /* Axes d .. end as one: the stride of their collapsed index. False if they do not collapse. */
 static bool collapse(const gr__access *a, int64_t d, int64_t end, int64_t *stride)
@@ -50,7 +51,8 @@ gr__plane gr__plane_of(const gr__access *a, int64_t rows, int64_t cols)
     return x;
 }
 
-/* ---- the set under question ---------------------------------------------------------------------------------------- */
+/* ---- the set under question ----------------------------------------------------------------------------------------
+ */
 
 typedef struct {
     const gr__plan *p;
@@ -202,7 +204,8 @@ static bool forms(set *s)
     return true;
 }
 
-/* ---- kinds --------------------------------------------------------------------------------------------------------- */
+/* ---- kinds ---------------------------------------------------------------------------------------------------------
+ */
 
 /* Axes along which tasks are cut. */
 static int cut(const gr__layout *l)
@@ -390,7 +393,8 @@ static bool choose_kind(set *s)
     return try_kind(s, GR__MAP) || try_kind(s, GR__ROW) || try_kind(s, GR__COL);
 }
 
-/* ---- domains ------------------------------------------------------------------------------------------------------- */
+/* ---- domains -------------------------------------------------------------------------------------------------------
+ */
 
 /* Where a node wants the border between rows and columns: the number of columns, or 0 if it does not care. */
 static int64_t wanted_cols(const set *s, int i)

@@ -1,16 +1,17 @@
 /* compiler/layout.h: how a set of nodes would run as one group.
  *
- * A group works on R rows by C columns: leading and trailing axes, collapsed. Each of its values is whole [R x C], a row
- * [1 x C], a column [R x 1] or a single number, told by two bits: does it vary along rows, along columns? An axis of size 1
- * has no bit. The domain is cut into tiles, a task each; a kind says along which axes:
+ * A group works on R rows by C columns: leading and trailing axes, collapsed. Each of its values is whole [R x C], a
+ * row [1 x C], a column [R x 1] or a single number, told by two bits: does it vary along rows, along columns? An axis
+ * of size 1 has no bit. The domain is cut into tiles, a task each; a kind says along which axes:
  *
  *     MAP   both             elementwise work, plain products
  *     ROW   rows             all columns at hand: softmax, layer norm
  *     COL   columns          all rows at hand: batch norm, bias gradients, product strips
  *     ALL   neither          small things, one task
  *
- * A sum over an axis that is cut gives one partial result per tile along it; partials are combined in order by a step of
- * their own, so such a result cannot be used inside the group. Tile sizes depend on shapes alone, hence so do all bits. */
+ * A sum over an axis that is cut gives one partial result per tile along it; partials are combined in order by a step
+ * of their own, so such a result cannot be used inside the group. Tile sizes depend on shapes alone, hence so do all
+ * bits. */
 #ifndef GRAPE_COMPILER_LAYOUT_H
 #define GRAPE_COMPILER_LAYOUT_H
 

@@ -1,8 +1,8 @@
 /* compiler/lower.c: a group as a tile program.
  *
- * Operands in memory are read where they lie if two strides say how and no conversion is needed, else a LOAD brings them
- * into scratch. A result goes straight to memory if nobody in the group reads it after; else to scratch, and a STORE copies
- * it out if somebody outside needs it. Scratch slots are reused as soon as their last reader has run. */
+ * Operands in memory are read where they lie if two strides say how and no conversion is needed, else a LOAD brings
+ * them into scratch. A result goes straight to memory if nobody in the group reads it after; else to scratch, and a
+ * STORE copies it out if somebody outside needs it. Scratch slots are reused as soon as their last reader has run. */
 #include "compiler/code.h"
 #include "core/size.h"
 #include "ops/kernels/gemm.h"
@@ -61,7 +61,9 @@ static gr__place in_memory(const lowering *b, int buffer, int form)
 {
     return (gr__place){.buffer = buffer,
         .form = form,
-        .row = !(form & GR__ROWS) ? 0 : form & GR__COLS ? b->l->cols : 1,
+        .row = !(form & GR__ROWS) ? 0
+               : form & GR__COLS  ? b->l->cols
+                                  : 1,
         .col = form & GR__COLS ? 1 : 0};
 }
 
@@ -81,7 +83,8 @@ static void emit(lowering *b, gr__instr in)
     b->code->instr[b->code->n++] = in;
 }
 
-/* ---- operands ------------------------------------------------------------------------------------------------------ */
+/* ---- operands ------------------------------------------------------------------------------------------------------
+ */
 
 static bool same_access(const gr__access *a, const gr__access *c)
 {
@@ -94,7 +97,8 @@ static int loaded(const lowering *b, const gr__instr *want, const gr__access *a)
 {
     for (int i = 0; i < b->code->n; i++) {
         const gr__instr *in = &b->code->instr[i];
-        if (in->op == GR__I_LOAD && in->y.buffer < 0 && in->form == want->form && in->x[0].buffer == want->x[0].buffer &&
+        if (in->op == GR__I_LOAD && in->y.buffer < 0 && in->form == want->form &&
+            in->x[0].buffer == want->x[0].buffer &&
             (in->access ? want->access && same_access(in->access, a)
                         : !want->access && in->x[0].offset == want->x[0].offset && in->x[0].row == want->x[0].row &&
                               in->x[0].col == want->x[0].col))
@@ -136,7 +140,8 @@ static gr__place operand(lowering *b, int i, int k)
     return from >= 0 ? b->made[from] : outer_operand(b, a, b->l->form[i]);
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------- */
+/* ---- results -------------------------------------------------------------------------------------------------------
+ */
 
 static bool reads(const gr__plan *p, int node, int value)
 {
@@ -187,8 +192,13 @@ static void finish(lowering *b, int i, gr__instr in)
     emit(b, in);
     if (buffer < 0)
         return;
-    gr__instr store = {.op = GR__I_STORE, .once = everywhere, .form = in.form, .n_x = 1, .x = {in.y},
-        .y = in_memory(b, buffer, in.form), .dtype = b->p->value[value].dtype};
+    gr__instr store = {.op = GR__I_STORE,
+        .once = everywhere,
+        .form = in.form,
+        .n_x = 1,
+        .x = {in.y},
+        .y = in_memory(b, buffer, in.form),
+        .dtype = b->p->value[value].dtype};
     if (b->p->buffer[buffer].space == GR__VARIABLE)
         b->late[b->n_late++] = store;
     else
@@ -225,7 +235,10 @@ static void lower_reduce(lowering *b, int i)
 {
     const gr__pnode *n = &b->p->node[b->g->node[i]];
     int value = n->access[0].value, from = member(b, b->p->value[value].node);
-    gr__instr in = {.op = GR__I_REDUCE, .n_x = 1, .reduce = n->low->reduce, .axes = b->l->reduced[i],
+    gr__instr in = {.op = GR__I_REDUCE,
+        .n_x = 1,
+        .reduce = n->low->reduce,
+        .axes = b->l->reduced[i],
         .input_form = input_form(b, i)};
     if (from >= 0) {
         in.x[0] = b->made[from];
@@ -253,9 +266,16 @@ static void lower_contract(lowering *b, int i)
         touch(b, n->operand[k], false);
         in.x[k] = (gr__place){.buffer = b->p->value[n->operand[k]].buffer, .offset = n->operand_offset[k]};
     }
-    gr__gemm g = {.m = b->l->tile_rows, .n = b->l->tile_cols, .k = n->low->k, .a_row = n->low->a_row, .a_col = n->low->a_col,
-        .b_row = n->low->b_row, .b_col = n->low->b_col, .c_row = b->l->cols};
-    int64_t elem = b->l->f64 ? 8 : 4, m[] = {b->l->tile_rows, b->l->rows % b->l->tile_rows, n->low->m % b->l->tile_rows};
+    gr__gemm g = {.m = b->l->tile_rows,
+        .n = b->l->tile_cols,
+        .k = n->low->k,
+        .a_row = n->low->a_row,
+        .a_col = n->low->a_col,
+        .b_row = n->low->b_row,
+        .b_col = n->low->b_col,
+        .c_row = b->l->cols};
+    int64_t elem = b->l->f64 ? 8 : 4,
+            m[] = {b->l->tile_rows, b->l->rows % b->l->tile_rows, n->low->m % b->l->tile_rows};
     for (int q = 0; q < 3; q++)
         for (int last = 0; last < 2; last++) {
             g.m = m[q];
@@ -267,7 +287,8 @@ static void lower_contract(lowering *b, int i)
     finish(b, i, in);
 }
 
-/* ---- order and scratch --------------------------------------------------------------------------------------------- */
+/* ---- order and scratch ---------------------------------------------------------------------------------------------
+ */
 
 static bool written_here(const gr__code *c, int buffer)
 {
@@ -290,7 +311,8 @@ static bool uniform(const gr__code *c, const gr__instr *in, const bool *uniform_
 
 static bool same_place(const gr__place *a, const gr__place *c)
 {
-    return a->buffer == c->buffer && a->offset == c->offset && a->form == c->form && a->row == c->row && a->col == c->col;
+    return a->buffer == c->buffer && a->offset == c->offset && a->form == c->form && a->row == c->row &&
+           a->col == c->col;
 }
 
 /* How often a slot is read, and by which instruction last. */
@@ -398,8 +420,8 @@ static int64_t slot_bytes(const gr__layout *l, int form)
 }
 
 typedef struct {
-    int64_t at[GR__GROUP_NODES * 6]; /* byte offset of each slot */
-    int last[GR__GROUP_NODES * 6];   /* instruction that reads it last */
+    int64_t at[GR__GROUP_NODES * 6];       /* byte offset of each slot */
+    int last[GR__GROUP_NODES * 6];         /* instruction that reads it last */
     int64_t spare[4][GR__GROUP_NODES * 6]; /* free places by form */
     int n_spare[4];
     int64_t top;
@@ -419,7 +441,8 @@ static void free_operands(const gr__instr *in, int i, const lowering *b, places 
     }
 }
 
-/* Slots get byte offsets after the product's scratch. An elementwise result may take the place of an operand that dies. */
+/* Slots get byte offsets after the product's scratch. An elementwise result may take the place of an operand that dies.
+ */
 static void place_slots(lowering *b, places *s)
 {
     gr__code *c = b->code;
@@ -457,7 +480,8 @@ static void place_slots(lowering *b, places *s)
     c->scratch = s->top;
 }
 
-/* ---- cost ---------------------------------------------------------------------------------------------------------- */
+/* ---- cost ----------------------------------------------------------------------------------------------------------
+ */
 
 static double estimate_ns(const lowering *b)
 {

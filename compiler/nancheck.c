@@ -35,7 +35,8 @@ static gr_status check_leaves(gr__run *run, const char *name)
             continue;
         int64_t at = first_bad(run, x->buffer, x->dtype, x->count);
         GR_CHECK(at < 0, GR_ENAN, "program %s, step %llu: %s %s is not finite at element %lld", name,
-            (unsigned long long)run->step, n->variable ? "variable" : "input", n->variable ? n->variable->path : n->name, (long long)at);
+            (unsigned long long)run->step, n->variable ? "variable" : "input",
+            n->variable ? n->variable->path : n->name, (long long)at);
     }
     return GR_OK;
 }

@@ -6,8 +6,12 @@ static const struct {
     const char *name;
     gr_status (*run)(gr__plan *p);
 } passes[] = {
-    {"bind", gr__plan_bind}, {"group", gr__plan_group}, {"buffers", gr__plan_buffers}, {"steps", gr__plan_steps},
-    {"schedule", gr__plan_schedule}, {"memory", gr__plan_memory},
+    {"bind", gr__plan_bind},
+    {"group", gr__plan_group},
+    {"buffers", gr__plan_buffers},
+    {"steps", gr__plan_steps},
+    {"schedule", gr__plan_schedule},
+    {"memory", gr__plan_memory},
 };
 
 gr__plan *gr__plan_new(const gr__graph *g, int64_t batch, int threads, unsigned off)

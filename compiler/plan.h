@@ -15,13 +15,13 @@
 
 typedef enum {
     GR__LEAF,
-    GR__ALIAS,    /* elements of input 0 in the same order */
-    GR__VIEW,     /* elements of input 0 elsewhere: read in place by consumers that can, else copied like a TILE node */
-    GR__TILE,     /* elementwise */
+    GR__ALIAS, /* elements of input 0 in the same order */
+    GR__VIEW,  /* elements of input 0 elsewhere: read in place by consumers that can, else copied like a TILE node */
+    GR__TILE,  /* elementwise */
     GR__REDUCE,
     GR__CONTRACT,
-    GR__OPAQUE,   /* eval on whole buffers */
-    GR__ASSIGN,   /* an alias of its value that is stored in a variable when the step ends */
+    GR__OPAQUE, /* eval on whole buffers */
+    GR__ASSIGN, /* an alias of its value that is stored in a variable when the step ends */
 } gr__work;
 
 /* How an operand is read: element i of the consumer's shape lies at offset + sum stride[k] i[k] of a root value. */
@@ -35,14 +35,14 @@ typedef struct gr__access {
 typedef struct gr__pnode {
     const gr__node *node;
     gr__work work;
-    gr_lowering *low; /* of TILE, REDUCE, CONTRACT, VIEW; else NULL */
-    bool f64;         /* compute type */
-    bool live;        /* a VIEW that every consumer reads in place is not computed */
-    int value;        /* of result 0; the others follow */
-    int group;        /* -1: none */
+    gr_lowering *low;   /* of TILE, REDUCE, CONTRACT, VIEW; else NULL */
+    bool f64;           /* compute type */
+    bool live;          /* a VIEW that every consumer reads in place is not computed */
+    int value;          /* of result 0; the others follow */
+    int group;          /* -1: none */
     gr__access *access; /* TILE, VIEW, REDUCE: per input */
-    const void *data; /* of constants, and of what follows from shapes alone */
-    int operand[2];   /* CONTRACT: root values of a and b, and where in them they start */
+    const void *data;   /* of constants, and of what follows from shapes alone */
+    int operand[2];     /* CONTRACT: root values of a and b, and where in them they start */
     int64_t operand_offset[2];
 } gr__pnode;
 
@@ -52,8 +52,8 @@ typedef struct gr__value {
     gr_shape shape; /* plain numbers */
     int64_t count;
     int node;
-    int root;   /* the value whose elements these are, in the same order (itself, or through aliases) */
-    int buffer; /* of roots: -1 if never in memory */
+    int root;    /* the value whose elements these are, in the same order (itself, or through aliases) */
+    int buffer;  /* of roots: -1 if never in memory */
     bool needed; /* of roots: read by another group, an output or a commit */
 } gr__value;
 
@@ -64,12 +64,12 @@ typedef struct gr__buffer {
     int index;        /* which input */
     const void *data; /* CONSTANT: its elements; VARIABLE: the gr_variable */
     int64_t bytes;
-    int64_t offset;   /* ARENA: assigned by memory.c */
-    int first, last;  /* ARENA: phases in which it lives, inclusive */
-    int value;        /* whose it is; for pictures */
+    int64_t offset;  /* ARENA: assigned by memory.c */
+    int first, last; /* ARENA: phases in which it lives, inclusive */
+    int value;       /* whose it is; for pictures */
 } gr__buffer;
 
-typedef struct gr__code gr__code; /* a tile program: code.h */
+typedef struct gr__code gr__code;     /* a tile program: code.h */
 typedef struct gr__layout gr__layout; /* layout.h */
 
 typedef struct gr__group {
@@ -86,22 +86,22 @@ typedef struct gr__step gr__step;
 typedef gr_status (*gr__step_fn)(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end);
 
 typedef struct gr__ref { /* a buffer a step touches */
-    int value;  /* the root read or written; -1: the commit of a variable */
+    int value;           /* the root read or written; -1: the commit of a variable */
     int buffer;
     bool write;
 } gr__ref;
 
 struct gr__step {
     gr__step_fn fn;
-    const void *arg;   /* gr__opaque, gr__code, gr__copy */
-    int group;         /* -1: a copy */
+    const void *arg; /* gr__opaque, gr__code, gr__copy */
+    int group;       /* -1: a copy */
     int64_t tasks;
-    double task_ns;    /* estimated time of one */
+    double task_ns; /* estimated time of one */
     double flops, bytes;
     bool fallible;
-    bool pinned;       /* thread 0 only: evals that may not run beside others */
+    bool pinned; /* thread 0 only: evals that may not run beside others */
     int phase;
-    int64_t *begin;    /* task range per thread: begin[t] .. begin[t + 1] */
+    int64_t *begin; /* task range per thread: begin[t] .. begin[t + 1] */
     int n_refs;
     gr__ref *ref;
     char name[48];
@@ -141,9 +141,9 @@ typedef struct gr__plan {
     gr__group *group;
     gr__step *step;
     gr__phase_plan *phase;
-    int *commit_buffer;   /* per commit of the graph: the variable's buffer */
-    bool *commit_done;    /* written in place by a group */
-    int *out_value;       /* root value of each output */
+    int *commit_buffer;                  /* per commit of the graph: the variable's buffer */
+    bool *commit_done;                   /* written in place by a group */
+    int *out_value;                      /* root value of each output */
     int64_t bytes, lower_bound, scratch; /* arena; per thread */
     double flops;
     int64_t in_place;
@@ -176,11 +176,11 @@ static inline int gr__value_of(const gr__plan *p, const gr_tensor *x)
 /* Everything a run needs that changes from run to run. */
 struct gr__run {
     const gr__plan *plan;
-    void **data;      /* per buffer */
-    char **scratch;   /* per thread */
+    void **data;    /* per buffer */
+    char **scratch; /* per thread */
     uint64_t seed, step;
-    _Atomic int failed; /* the first status that was not GR_OK */
-    char message[2048]; /* of a failure on another thread than the caller's */
+    _Atomic int failed;          /* the first status that was not GR_OK */
+    char message[2048];          /* of a failure on another thread than the caller's */
     struct gr__profile *profile; /* NULL: not measured */
 };
 void gr__run_plan(gr__run *run);

@@ -73,15 +73,17 @@ void gr__profile_tell(const gr__profile *f, const gr__plan *p, const char *name)
     if (!f->runs)
         return;
     double runs = (double)f->runs;
-    gr_log_write(GR_LOG_INFO, "profile of %s, B = %lld, %lld runs, %d threads: best %.1f us, mean %.1f us, %.1f GF/s at best", name,
+    gr_log_write(GR_LOG_INFO,
+        "profile of %s, B = %lld, %lld runs, %d threads: best %.1f us, mean %.1f us, %.1f GF/s at best", name,
         (long long)p->batch, (long long)f->runs, p->threads, f->total_best / 1e3, f->total_sum / runs / 1e3,
         p->flops / f->total_best);
     for (int ph = 0; ph < p->n_phases; ph++) {
         phases += f->phase_best[ph];
-        gr_log_write(GR_LOG_INFO, "  phase %d%s: best %.1f us, mean %.1f us", ph, p->phase[ph].serial ? " (serial)" : "",
-            f->phase_best[ph] / 1e3, f->phase_sum[ph] / runs / 1e3);
+        gr_log_write(GR_LOG_INFO, "  phase %d%s: best %.1f us, mean %.1f us", ph,
+            p->phase[ph].serial ? " (serial)" : "", f->phase_best[ph] / 1e3, f->phase_sum[ph] / runs / 1e3);
         for (int s = p->phase[ph].first; s < p->phase[ph].end; s++)
-            gr_log_write(GR_LOG_INFO, "    %-32s best %8.2f us  mean %8.2f us  planned %8.2f us a thread  %6.1f GF/s  %5.1f GB/s",
+            gr_log_write(GR_LOG_INFO,
+                "    %-32s best %8.2f us  mean %8.2f us  planned %8.2f us a thread  %6.1f GF/s  %5.1f GB/s",
                 p->step[s].name, f->best[s] / 1e3, f->sum[s] / runs / 1e3,
                 p->step[s].task_ns * (double)p->step[s].tasks / (p->phase[ph].serial ? 1 : p->threads) / 1e3,
                 f->best[s] > 0 ? p->step[s].flops / f->best[s] : 0, f->best[s] > 0 ? p->step[s].bytes / f->best[s] : 0);

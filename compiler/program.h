@@ -6,8 +6,8 @@
  *     gr_program *p = gr_program_new(t, .inputs = {x}, .outputs = {y});
  *     gr_program_run(p, (gr_array *[]){batch}, (gr_array *[]){result});
  *
- * The batch size B is taken from the inputs of each run; the plans of the last few sizes are kept. A run allocates nothing
- * once its size has been seen. Read next: compiler/compile.c, which lists the passes. */
+ * The batch size B is taken from the inputs of each run; the plans of the last few sizes are kept. A run allocates
+ * nothing once its size has been seen. Read next: compiler/compile.c, which lists the passes. */
 #ifndef GRAPE_COMPILER_PROGRAM_H
 #define GRAPE_COMPILER_PROGRAM_H
 
@@ -49,34 +49,36 @@ GR_API gr_program *gr_program_new_at(gr_at at, gr_tape *t, const gr_program_opts
 #define gr_program_new(t, ...) gr_program_new_at(GR_HERE, (t), &(gr_program_opts){__VA_ARGS__})
 GR_API void gr_program_free(gr_program *p);
 
-/* One step: computes the outputs from the inputs and commits the assignments. `in` holds one array per input; out[i] must
- * have dtype and shape of output i at this batch size, or be NULL (not wanted). On failure nothing is assigned. */
+/* One step: computes the outputs from the inputs and commits the assignments. `in` holds one array per input; out[i]
+ * must have dtype and shape of output i at this batch size, or be NULL (not wanted). On failure nothing is assigned. */
 GR_API gr_status gr_program_run(gr_program *p, gr_array *const in[], gr_array *const out[]);
 
 /* What the plan of the last batch size looks like. */
 typedef struct {
     int64_t batch;
-    int64_t nodes;             /* after the passes */
-    int64_t groups, steps, phases; /* a barrier lies between phases that are not both serial */
+    int64_t nodes;                          /* after the passes */
+    int64_t groups, steps, phases;          /* a barrier lies between phases that are not both serial */
     int64_t arena_bytes, lower_bound_bytes; /* of intermediate values; the most that live at one time */
-    int64_t scratch_bytes;     /* per thread */
-    double flops;              /* of one run */
+    int64_t scratch_bytes;                  /* per thread */
+    double flops;                           /* of one run */
     int64_t assigns_in_place, assigns;
 } gr_program_stats;
 GR_API gr_program_stats gr_program_plan(const gr_program *p);
 
 /* Writes graph.txt, graph.dot, groups.dot, plan.txt and memory.svg into a folder that exists; the last three of the
- * latest batch size. GRAPE_DUMP=DIR does so for every program as it is compiled, into DIR/name, and writes the graph after
- * each pass too (NN-pass.txt, NN-pass.dot). */
+ * latest batch size. GRAPE_DUMP=DIR does so for every program as it is compiled, into DIR/name, and writes the graph
+ * after each pass too (NN-pass.txt, NN-pass.dot). */
 GR_API gr_status gr_program_dump(gr_program *p, const char *dir);
 /* The compiled program as a picture, by the file's ending as gr_tape_dot: a cluster per group, forward blue, backward
  * orange, update green; bold edges go through memory. Of the latest batch size (or max_batch, or 32). */
 GR_API gr_status gr_program_dot_at(gr_at at, gr_program *p, const char *file);
 #define gr_program_dot(...) gr_program_dot_at(GR_HERE, __VA_ARGS__)
 
-/* The form that training loops use: raw row-major buffers, read in place; data of out[i] may be NULL, else it has room for
- * out[i].shape, which is checked. Random numbers are those of (seed, step). No heap allocation for a known batch size. */
-GR_API gr_status gr__program_run(gr_program *p, const gr_buffer *in, const gr_buffer *out, uint64_t seed, uint64_t step);
+/* The form that training loops use: raw row-major buffers, read in place; data of out[i] may be NULL, else it has room
+ * for out[i].shape, which is checked. Random numbers are those of (seed, step). No heap allocation for a known batch
+ * size. */
+GR_API gr_status gr__program_run(
+    gr_program *p, const gr_buffer *in, const gr_buffer *out, uint64_t seed, uint64_t step);
 
 GR_END
 #endif

@@ -1,5 +1,5 @@
-/* compiler/run.c: the executor. Every thread walks the phases, runs its range of tasks of each step, and meets the others
- * at a barrier where the plan has one. Denormal numbers count as zero meanwhile. */
+/* compiler/run.c: the executor. Every thread walks the phases, runs its range of tasks of each step, and meets the
+ * others at a barrier where the plan has one. Denormal numbers count as zero meanwhile. */
 #include "compiler/profile.h"
 #include "core/thread.h"
 

@@ -2,8 +2,8 @@
  *
  * A step comes after those that write what it reads, and a step that overwrites a variable after all that read the old
  * value. Its phase is one past the latest of these; what only makes values for later waits until just before they are
- * wanted. All steps of a phase may run at once. The phase's work is cut into one range of tasks per thread, by estimated
- * time; a phase too short to be worth waking the team runs on thread 0. */
+ * wanted. All steps of a phase may run at once. The phase's work is cut into one range of tasks per thread, by
+ * estimated time; a phase too short to be worth waking the team runs on thread 0. */
 #include "compiler/plan.h"
 
 static const double serial_ns = 3000, wake_ns = 20000;
@@ -29,7 +29,8 @@ static bool add_edge(edges *e, int to)
     return true;
 }
 
-/* What has to come before variable buffer `b` is overwritten: all that read its old value, and all that may still fail. */
+/* What has to come before variable buffer `b` is overwritten: all that read its old value, and all that may still fail.
+ */
 static bool before_overwriting(const gr__plan *p, edges *e, int step, int b)
 {
     for (int s = 0; s < p->n_steps; s++) {
@@ -166,7 +167,8 @@ static gr_status find_phases(gr__plan *p, const edges *e)
     return status;
 }
 
-/* ---- who does what ------------------------------------------------------------------------------------------------- */
+/* ---- who does what -------------------------------------------------------------------------------------------------
+ */
 
 static double cost(const gr__step *s)
 {

@@ -1,5 +1,5 @@
-/* compiler/simplify.c: applies the rules of ops/rules.c until nothing changes (at most 8 rounds), and the one that follows
- * from a trait alone: f(f(x)) = f(x) where f is idempotent. */
+/* compiler/simplify.c: applies the rules of ops/rules.c until nothing changes (at most 8 rounds), and the one that
+ * follows from a trait alone: f(f(x)) = f(x) where f is idempotent. */
 #include "compiler/graph.h"
 #include "ops/rules.h"
 #include <math.h>
@@ -25,7 +25,8 @@ typedef struct {
     bool inexact, usable; /* an op that does not exist (a build without it) leaves the rule out */
 } rule;
 
-/* ---- reading rules ------------------------------------------------------------------------------------------------- */
+/* ---- reading rules -------------------------------------------------------------------------------------------------
+ */
 
 static int parse(pattern *p, const char **s)
 {
@@ -81,7 +82,8 @@ static rule *read_rules(int *n)
     return r;
 }
 
-/* ---- matching ------------------------------------------------------------------------------------------------------ */
+/* ---- matching ------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct {
     gr_tensor *letter[26];
@@ -188,7 +190,8 @@ static gr_tensor *build(const pattern *p, int at, gr_tape *t, const gr__node *n,
     return gr__node_instead(t, n, q->op, NULL, q->n_in, in);
 }
 
-/* ---- the pass ------------------------------------------------------------------------------------------------------ */
+/* ---- the pass ------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct {
     rule *rules;

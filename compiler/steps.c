@@ -16,13 +16,21 @@ static void add_ref(gr__plan *p, gr__step *s, int value, int buffer, bool write)
         s->bytes += (double)(p->value[value].count * gr_dtype_size(p->value[value].dtype));
 }
 
-/* ---- eval on whole buffers ----------------------------------------------------------------------------------------- */
+/* ---- eval on whole buffers -----------------------------------------------------------------------------------------
+ */
 
 static gr_status run_opaque(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end)
 {
     const gr__opaque *o = s->arg;
-    gr_call c = {.op = o->node->op, .attr = o->node->attr, .n_in = o->node->n_in, .n_out = o->node->n_out, .in = o->in,
-        .out = o->out, .scratch = o->scratch ? run->scratch[thread] : NULL, .seed = run->seed, .step = run->step,
+    gr_call c = {.op = o->node->op,
+        .attr = o->node->attr,
+        .n_in = o->node->n_in,
+        .n_out = o->node->n_out,
+        .in = o->in,
+        .out = o->out,
+        .scratch = o->scratch ? run->scratch[thread] : NULL,
+        .seed = run->seed,
+        .step = run->step,
         .at = o->node->at};
     c.begin = o->ranged ? begin * RANGE : 0;
     c.end = o->ranged && end * RANGE < o->count ? end * RANGE : o->count;
@@ -60,8 +68,14 @@ static gr_status opaque_step(gr__plan *p, gr__step *s, int id)
         o->out_buffer[i] = p->value[n->value + i].buffer;
         add_ref(p, s, n->value + i, o->out_buffer[i], true);
     }
-    gr_call c = {.op = n->node->op, .attr = n->node->attr, .n_in = n->node->n_in, .n_out = n->node->n_out, .in = o->in,
-        .out = o->out, .end = o->count, .at = n->node->at};
+    gr_call c = {.op = n->node->op,
+        .attr = n->node->attr,
+        .n_in = n->node->n_in,
+        .n_out = n->node->n_out,
+        .in = o->in,
+        .out = o->out,
+        .end = o->count,
+        .at = n->node->at};
     o->scratch = n->node->op->scratch ? n->node->op->scratch(&c) : 0;
     p->scratch = o->scratch > p->scratch ? o->scratch : p->scratch;
     o->ranged = n->node->op->traits & GR_RANGED;
@@ -77,7 +91,8 @@ static gr_status opaque_step(gr__plan *p, gr__step *s, int id)
     return GR_OK;
 }
 
-/* ---- commits ------------------------------------------------------------------------------------------------------- */
+/* ---- commits -------------------------------------------------------------------------------------------------------
+ */
 
 static gr_status run_copy(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end)
 {
@@ -116,7 +131,8 @@ static gr_status commit_steps(gr__plan *p, int i)
         if (from == to)
             return GR_OK; /* assigned its own value */
         int staged = p->n_buffers++;
-        p->buffer[staged] = (gr__buffer){.space = GR__ARENA, .bytes = p->buffer[from].bytes, .value = root, .first = -1};
+        p->buffer[staged] =
+            (gr__buffer){.space = GR__ARENA, .bytes = p->buffer[from].bytes, .value = root, .first = -1};
         gr__step *s = &p->step[p->n_steps++];
         GR_TRY(copy_step(p, s, root, from, staged, "stage"));
         gr__value *v = &p->value[p->n_values]; /* room was left for it */
@@ -134,7 +150,8 @@ static gr_status commit_steps(gr__plan *p, int i)
     return GR_OK;
 }
 
-/* ---- partial results ----------------------------------------------------------------------------------------------- */
+/* ---- partial results -----------------------------------------------------------------------------------------------
+ */
 
 typedef struct {
     int from, to;

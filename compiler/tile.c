@@ -25,8 +25,10 @@ static int64_t cols_of(const task *t, int form)
 static gr_tile_arg resolve(const task *t, const gr__place *x)
 {
     if (x->buffer < 0)
-        return (gr_tile_arg){t->scratch + x->offset, x->form & GR__ROWS ? cols_of(t, x->form) : 0, x->form & GR__COLS ? 1 : 0};
-    return (gr_tile_arg){(char *)t->run->data[x->buffer] + (x->offset + t->r0 * x->row + t->c0 * x->col) * t->elem, x->row, x->col};
+        return (gr_tile_arg){
+            t->scratch + x->offset, x->form & GR__ROWS ? cols_of(t, x->form) : 0, x->form & GR__COLS ? 1 : 0};
+    return (gr_tile_arg){
+        (char *)t->run->data[x->buffer] + (x->offset + t->r0 * x->row + t->c0 * x->col) * t->elem, x->row, x->col};
 }
 
 static void run_tile(const task *t, const gr__instr *in)
@@ -80,8 +82,14 @@ static void run_contract(const task *t, const gr__instr *in)
     const gr_lowering *l = in->product->low;
     gr_tile_arg y = resolve(t, &in->y);
     int64_t c_row = in->y.buffer < 0 ? t->cols : t->code->layout->cols;
-    gr__gemm g = {.n = t->cols, .k = l->k, .a_row = l->a_row, .a_col = l->a_col, .b_row = l->b_row, .b_col = l->b_col,
-        .c_row = c_row, .scratch = t->code->gemm_scratch ? t->scratch : NULL};
+    gr__gemm g = {.n = t->cols,
+        .k = l->k,
+        .a_row = l->a_row,
+        .a_col = l->a_col,
+        .b_row = l->b_row,
+        .b_col = l->b_col,
+        .c_row = c_row,
+        .scratch = t->code->gemm_scratch ? t->scratch : NULL};
     for (int64_t done = 0; done < t->rows; done += g.m) {
         int64_t group = (t->r0 + done) / l->m, i = (t->r0 + done) % l->m, a = in->x[0].offset, b = in->x[1].offset;
         for (int64_t d = l->group_rank - 1; d >= 0; d--) {
@@ -100,7 +108,8 @@ static void run_contract(const task *t, const gr__instr *in)
     }
 }
 
-/* ---- loads and stores ---------------------------------------------------------------------------------------------- */
+/* ---- loads and stores ----------------------------------------------------------------------------------------------
+ */
 
 /* n elements of an access from a flat index on, whatever its strides. */
 static void load_run(const gr__access *a, gr_dtype dtype, const char *data, int64_t flat, int64_t n, char *y, bool f64)
@@ -157,7 +166,8 @@ static void run_store(const task *t, const gr__instr *in)
         rows = 1;
     }
     for (int64_t r = 0; r < rows; r++)
-        gr__store(in->dtype, data + r * in->y.row * size, cols, (char *)x.data + r * x.row * t->elem, t->code->layout->f64);
+        gr__store(
+            in->dtype, data + r * in->y.row * size, cols, (char *)x.data + r * x.row * t->elem, t->code->layout->f64);
 }
 
 static void run_instr(const task *t, const gr__instr *in)

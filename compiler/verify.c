@@ -8,8 +8,8 @@ static gr_status node_is_sound(const gr__graph *g, const gr__node *n, const char
     for (int i = 0; i < n->n_in; i++) {
         const gr__node *from = n->in[i]->node;
         GR_CHECK(from->tape == g->tape && from->id < n->id && g->tape->node[from->id] == from, GR_ESTATE,
-            "verify after %s: input %d of node %lld (%s) is not an earlier node of the graph", after, i, (long long)n->id,
-            n->op->name);
+            "verify after %s: input %d of node %lld (%s) is not an earlier node of the graph", after, i,
+            (long long)n->id, n->op->name);
         dtype[i] = n->in[i]->dtype;
         shape[i] = n->in[i]->shape;
     }
@@ -19,8 +19,8 @@ static gr_status node_is_sound(const gr__graph *g, const gr__node *n, const char
     GR_TRY(n->op->infer(&f));
     for (int i = 0; i < n->n_out; i++)
         GR_CHECK(out_dtype[i] == n->out[i].dtype && gr_shape_equal(out_shape[i], n->out[i].shape), GR_ESTATE,
-            "verify after %s: result %d of node %lld (%s) has not the type that its op infers", after, i, (long long)n->id,
-            n->op->name);
+            "verify after %s: result %d of node %lld (%s) has not the type that its op infers", after, i,
+            (long long)n->id, n->op->name);
     return GR_OK;
 }
 
@@ -34,8 +34,8 @@ static gr_status belongs(const gr__graph *g, const gr_tensor *x, const char *wha
 gr_status gr__graph_verify(const gr__graph *g, const char *after)
 {
     for (int64_t id = 0; id < g->tape->n_nodes; id++) {
-        GR_CHECK(g->tape->node[id]->id == id, GR_ESTATE, "verify after %s: node %lld says it is %lld", after, (long long)id,
-            (long long)g->tape->node[id]->id);
+        GR_CHECK(g->tape->node[id]->id == id, GR_ESTATE, "verify after %s: node %lld says it is %lld", after,
+            (long long)id, (long long)g->tape->node[id]->id);
         GR_TRY(node_is_sound(g, g->tape->node[id], after));
     }
     for (int i = 0; i < g->n_in; i++)

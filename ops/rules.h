@@ -1,9 +1,9 @@
 /* ops/rules.h: rewrites that name ops, as data. compiler/simplify.c applies them and knows no op by name.
  *
  * A pattern is an op of patterns, `mul(x, 1)`: letters stand for any tensor (the same letter twice for the same one),
- * numbers for constants all of whose elements have that value, `pow2` for one whose elements are all one power of two. Ops
- * in patterns are those without attributes; the order of a commutative op's inputs does not matter. A replacement may
- * be a letter or ops of letters, and say `1/pow2`. It is made only where dtype and shape stay what they were. */
+ * numbers for constants all of whose elements have that value, `pow2` for one whose elements are all one power of two.
+ * Ops in patterns are those without attributes; the order of a commutative op's inputs does not matter. A replacement
+ * may be a letter or ops of letters, and say `1/pow2`. It is made only where dtype and shape stay what they were. */
 #ifndef GRAPE_OPS_RULES_H
 #define GRAPE_OPS_RULES_H
 

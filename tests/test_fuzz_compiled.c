@@ -1,9 +1,9 @@
 /* Random graphs: what a program computes is what node-by-node evaluation computes.
  *
  * A graph draws ops from the registry, on tensors it has or on inputs of one of the op's samples; half of them get a
- * gradient. Elementwise results must be equal bit for bit (a zero's sign apart), sums within a bound. Every registered op
- * must be drawn. Each program runs with 1, 2, 3 and 7 threads, which must give the same bits, and with a random choice
- * of passes left out. GRAPE_FUZZ_GRAPHS=N makes N graphs, GRAPE_FUZZ_SEED=S starts at seed S. */
+ * gradient. Elementwise results must be equal bit for bit (a zero's sign apart), sums within a bound. Every registered
+ * op must be drawn. Each program runs with 1, 2, 3 and 7 threads, which must give the same bits, and with a random
+ * choice of passes left out. GRAPE_FUZZ_GRAPHS=N makes N graphs, GRAPE_FUZZ_SEED=S starts at seed S. */
 #include "autograd/grad.h"
 #include "compiler/program.h"
 #include "core/node.h"
@@ -27,7 +27,7 @@ typedef struct {
     gr_tensor *output[OUTPUTS];
     int n_outputs;
     gr_variable *variable[VARIABLES];
-    gr_array *start[VARIABLES]; /* their values before the step */
+    gr_array *start[VARIABLES];     /* their values before the step */
     gr_tensor *assigned[VARIABLES]; /* or NULL */
     int n_variables;
     int64_t size[3], batch;
@@ -52,7 +52,8 @@ static double uniform(graph *g, double lo, double hi)
     return lo + (hi - lo) * (double)next(g) / 9007199254740992.0;
 }
 
-/* ---- inputs -------------------------------------------------------------------------------------------------------- */
+/* ---- inputs --------------------------------------------------------------------------------------------------------
+ */
 
 static void put(gr_array *a, int64_t i, double v)
 {
@@ -144,7 +145,8 @@ static void assign_variables(graph *g)
     }
 }
 
-/* ---- ops ----------------------------------------------------------------------------------------------------------- */
+/* ---- ops -----------------------------------------------------------------------------------------------------------
+ */
 
 static void note(graph *g, const gr_tensor *x)
 {
@@ -153,7 +155,8 @@ static void note(graph *g, const gr_tensor *x)
     char type[200];
     n += (size_t)snprintf(g->text + n, sizeof g->text - n, "  %%%lld = %s(", (long long)d->id, d->op->name);
     for (int i = 0; i < d->n_in && n < sizeof g->text; i++)
-        n += (size_t)snprintf(g->text + n, sizeof g->text - n, "%s%%%lld", i ? ", " : "", (long long)d->in[i]->node->id);
+        n +=
+            (size_t)snprintf(g->text + n, sizeof g->text - n, "%s%%%lld", i ? ", " : "", (long long)d->in[i]->node->id);
     if (n < sizeof g->text)
         snprintf(g->text + n, sizeof g->text - n, ") %s\n", gr_type_text(x->dtype, x->shape, type, sizeof type));
 }
@@ -213,7 +216,8 @@ static void draw_op(graph *g, int index)
     bool found = false, own = op->traits & GR_CHECKED_DATA; /* indices out of range would only be refused */
     for (int attempt = 0; attempt < 6 && !found && !own && n_in; attempt++) {
         for (int i = 0; i < n_in; i++)
-            in[i] = g->pool[below(g, 2) ? g->n_pool - 1 - below(g, g->n_pool < 4 ? g->n_pool : 4) : below(g, g->n_pool)];
+            in[i] =
+                g->pool[below(g, 2) ? g->n_pool - 1 - below(g, g->n_pool < 4 ? g->n_pool : 4) : below(g, g->n_pool)];
         found = takes(op, attr, n_in, in);
     }
     bool give_up = !found && n_in && below(g, own ? 2 : 4);
@@ -221,7 +225,8 @@ static void draw_op(graph *g, int index)
         in[i] = new_input(g, s->dtype[i] ? s->dtype[i] : GR_F32, s->shape[i], s->lo, s->hi);
     for (int i = 0; i < n_in && !give_up; i++)
         give_up = gr__is_bad(in[i]);
-    gr_tensor *x = !give_up && takes(op, attr, n_in, in) ? gr__apply_op_on(g->tape, GR_HERE, op, attr, n_in, in) : GR_BAD;
+    gr_tensor *x =
+        !give_up && takes(op, attr, n_in, in) ? gr__apply_op_on(g->tape, GR_HERE, op, attr, n_in, in) : GR_BAD;
     free(zero);
     if (gr__is_bad(x))
         return;
@@ -275,19 +280,21 @@ static void make(graph *g, uint64_t seed, int n_ops)
     assign_variables(g);
 }
 
-/* ---- how exactly results must agree -------------------------------------------------------------------------------- */
+/* ---- how exactly results must agree --------------------------------------------------------------------------------
+ */
 
 typedef enum { EXACT, ROUNDED, FRAGILE } trust;
 
 /* Ops that may blow a last-bit difference up. */
 static bool amplifies(const gr_op *op)
 {
-    static const char *const names[] = {"div", "reciprocal", "sqrt", "rsqrt", "log", "log1p", "pow", "prod", "exp", "expm1",
-        "floor_divide", "sign"};
+    static const char *const names[] = {
+        "div", "reciprocal", "sqrt", "rsqrt", "log", "log1p", "pow", "prod", "exp", "expm1", "floor_divide", "sign"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(op->name, names[i]) == 0)
             return true;
-    return (op->traits & (GR_NO_GRADIENT | GR_EXPENSIVE)) || strstr(op->name, "max") || strstr(op->name, "min") || strcmp(op->name, "where") == 0;
+    return (op->traits & (GR_NO_GRADIENT | GR_EXPENSIVE)) || strstr(op->name, "max") || strstr(op->name, "min") ||
+           strcmp(op->name, "where") == 0;
 }
 
 static bool sums(const gr__node *n)
@@ -338,7 +345,8 @@ static int64_t differ(const gr_array *got, const gr_array *want, trust t)
     return -1;
 }
 
-/* ---- one graph ----------------------------------------------------------------------------------------------------- */
+/* ---- one graph -----------------------------------------------------------------------------------------------------
+ */
 
 static gr_array *empty_like(const gr_tensor *x, int64_t batch)
 {
@@ -385,15 +393,16 @@ static bool run_with(graph *g, int threads, unsigned off, gr_array **out)
     return good;
 }
 
-static bool check_outputs(const graph *g, gr_array *const *got, gr_array *const *want, const trust *of, const char *what)
+static bool check_outputs(
+    const graph *g, gr_array *const *got, gr_array *const *want, const trust *of, const char *what)
 {
     bool good = true;
     for (int i = 0; good && i < g->n_outputs; i++) {
         trust t = of ? of[g->output[i]->node->id] : EXACT;
         int64_t at = t == FRAGILE ? -1 : differ(got[i], want[i], t);
         good = GR_EXPECT(at < 0, "%s: output %d (%%%lld %s) differs at %lld: %.9g, expected %.9g", what, i,
-            (long long)g->output[i]->node->id, g->output[i]->node->op->name, (long long)at, element(got[i], at < 0 ? 0 : at),
-            element(want[i], at < 0 ? 0 : at));
+            (long long)g->output[i]->node->id, g->output[i]->node->op->name, (long long)at,
+            element(got[i], at < 0 ? 0 : at), element(want[i], at < 0 ? 0 : at));
     }
     return good;
 }

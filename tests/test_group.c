@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- plans --------------------------------------------------------------------------------------------------------- */
+/* ---- plans ---------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct {
     gr__graph graph;
@@ -56,7 +57,8 @@ static void forget_weights(void)
         gr_variable_free(made[--n_made]);
 }
 
-/* ---- structures ---------------------------------------------------------------------------------------------------- */
+/* ---- structures ----------------------------------------------------------------------------------------------------
+ */
 
 static gr_tensor *normalized(gr_tensor *x, gr_shape axes)
 {
@@ -169,7 +171,8 @@ static void a_circle_through_another_group_is_refused(void)
     gr_tape_free(t);
 }
 
-/* ---- a training step of another shape ------------------------------------------------------------------------------- */
+/* ---- a training step of another shape -------------------------------------------------------------------------------
+ */
 
 static gr_tensor *dense(gr_tape *t, gr_tensor *x, int64_t n, int64_t m)
 {
@@ -180,9 +183,11 @@ static gr_tensor *dense(gr_tape *t, gr_tensor *x, int64_t n, int64_t m)
 static void another_network_is_fused_by_the_same_passes(void)
 {
     gr_tape *t = gr_tape_new();
-    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 700), "x"), *y = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 7), "y");
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 700), "x"),
+              *y = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 7), "y");
     gr_tensor *h = gr_tanh(dense(t, gr_tanh(dense(t, x, 700, 300)), 300, 40));
-    gr_tensor *z = dense(t, h, 40, 7), *shifted = gr_sub(z, gr_stop_gradient(gr_max(z, .axes = GR_SHAPE(-1), .keepdims = true)));
+    gr_tensor *z = dense(t, h, 40, 7),
+              *shifted = gr_sub(z, gr_stop_gradient(gr_max(z, .axes = GR_SHAPE(-1), .keepdims = true)));
     gr_tensor *log_p = gr_sub(shifted, gr_log(gr_sum(gr_exp(shifted), .axes = GR_SHAPE(-1), .keepdims = true)));
     gr_tensor *loss = gr_neg(gr_mean(gr_sum(gr_mul(y, log_p), .axes = GR_SHAPE(-1)))), *w[6], *g[6];
     for (int i = 0; i < 6; i++)
@@ -202,7 +207,8 @@ static void another_network_is_fused_by_the_same_passes(void)
     plan_free(&p);
 
     gr_program *program = gr_program_new(t, .inputs = {x, y}, .outputs = {loss}, .verify = true);
-    gr_array *in = gr_array_new(GR_F32, GR_SHAPE(96, 700)), *label = gr_array_new(GR_F32, GR_SHAPE(96, 7)), *out = gr_array_new(GR_F32, GR_RANK0);
+    gr_array *in = gr_array_new(GR_F32, GR_SHAPE(96, 700)), *label = gr_array_new(GR_F32, GR_SHAPE(96, 7)),
+             *out = gr_array_new(GR_F32, GR_RANK0);
     for (int i = 0; i < 96 * 700; i++)
         ((float *)gr_array_data(in))[i] = (float)sin(i);
     for (int i = 0; i < 96; i++)
@@ -218,7 +224,9 @@ static void another_network_is_fused_by_the_same_passes(void)
 }
 
 GR_SUITE("compiler/group.c", GR_TEST(an_elementwise_chain_with_broadcasts_is_one_group),
-    GR_TEST(a_normalized_dense_layer_is_one_group_of_columns), GR_TEST(a_softmax_and_a_layer_norm_are_one_group_of_rows_each),
-    GR_TEST(what_feeds_a_maximum_and_its_difference_is_computed_once), GR_TEST(a_sum_over_everything_is_cut_into_partial_sums),
+    GR_TEST(a_normalized_dense_layer_is_one_group_of_columns),
+    GR_TEST(a_softmax_and_a_layer_norm_are_one_group_of_rows_each),
+    GR_TEST(what_feeds_a_maximum_and_its_difference_is_computed_once),
+    GR_TEST(a_sum_over_everything_is_cut_into_partial_sums),
     GR_TEST(a_transposed_operand_of_a_product_is_read_in_place), GR_TEST(a_circle_through_another_group_is_refused),
     GR_TEST(another_network_is_fused_by_the_same_passes))

@@ -18,8 +18,10 @@ static void random_buffers(gr__plan *p, gr__buffer *b, int n, int phases)
     *p = (gr__plan){.buffer = b, .n_buffers = n, .n_phases = phases};
     for (int i = 0; i < n; i++) {
         int first = (int)below(phases);
-        b[i] = (gr__buffer){.space = below(8) ? GR__ARENA : GR__INPUT, .bytes = below(4) ? below(100000) : below(3),
-            .first = below(12) ? first : -1, .last = first + (int)below(phases - first)};
+        b[i] = (gr__buffer){.space = below(8) ? GR__ARENA : GR__INPUT,
+            .bytes = below(4) ? below(100000) : below(3),
+            .first = below(12) ? first : -1,
+            .last = first + (int)below(phases - first)};
     }
 }
 
@@ -40,12 +42,14 @@ static void buffers_that_live_together_lie_apart(void)
             for (int k = 0; k < i; k++) {
                 bool both = b[i].space == GR__ARENA && b[k].space == GR__ARENA && b[i].first >= 0 && b[k].first >= 0;
                 bool together = both && b[i].first <= b[k].last && b[k].first <= b[i].last;
-                GR_EXPECT(!together || end_of(&b[i]) <= b[k].offset || end_of(&b[k]) <= b[i].offset || !b[i].bytes || !b[k].bytes,
+                GR_EXPECT(!together || end_of(&b[i]) <= b[k].offset || end_of(&b[k]) <= b[i].offset || !b[i].bytes ||
+                              !b[k].bytes,
                     "seed %d: buffers %d and %d overlap", (int)seed, i, k);
-                GR_EXPECT(b[i].offset % 64 == 0, "seed %d: buffer %d lies at %lld", (int)seed, i, (long long)b[i].offset);
+                GR_EXPECT(
+                    b[i].offset % 64 == 0, "seed %d: buffer %d lies at %lld", (int)seed, i, (long long)b[i].offset);
             }
-        GR_EXPECT(p.bytes >= p.lower_bound && p.bytes <= p.lower_bound * 13 / 10, "seed %d: %lld bytes, bound %lld", (int)seed,
-            (long long)p.bytes, (long long)p.lower_bound);
+        GR_EXPECT(p.bytes >= p.lower_bound && p.bytes <= p.lower_bound * 13 / 10, "seed %d: %lld bytes, bound %lld",
+            (int)seed, (long long)p.bytes, (long long)p.lower_bound);
     }
 }
 
@@ -66,7 +70,8 @@ static void a_chain_needs_two_buffers(void)
 /* The checker that fuzzing relies on must see what it is for. */
 static void the_checker_sees_buffers_that_overlap(void)
 {
-    gr__buffer b[2] = {{.space = GR__ARENA, .bytes = 100, .first = 0, .last = 2}, {.space = GR__ARENA, .bytes = 100, .first = 2, .last = 3}};
+    gr__buffer b[2] = {{.space = GR__ARENA, .bytes = 100, .first = 0, .last = 2},
+        {.space = GR__ARENA, .bytes = 100, .first = 2, .last = 3}};
     gr__plan p = {.buffer = b, .n_buffers = 2, .n_phases = 0, .threads = 1};
     CU_ASSERT_EQUAL(gr__plan_memory(&p), GR_OK);
     CU_ASSERT_EQUAL(gr__plan_verify(&p), GR_OK);
@@ -79,13 +84,25 @@ static void the_checker_sees_a_race(void)
 {
     gr__value v[2] = {{.buffer = 0}, {.buffer = 1, .node = 1}};
     gr__pnode n[2] = {{.work = GR__TILE}, {.work = GR__TILE}};
-    gr__buffer b[2] = {{.space = GR__ARENA, .bytes = 64, .first = 0, .last = 1}, {.space = GR__ARENA, .bytes = 64, .offset = 64, .first = 0, .last = 1}};
+    gr__buffer b[2] = {{.space = GR__ARENA, .bytes = 64, .first = 0, .last = 1},
+        {.space = GR__ARENA, .bytes = 64, .offset = 64, .first = 0, .last = 1}};
     gr__ref makes[] = {{0, 0, true}}, reads[] = {{0, 0, false}, {1, 1, true}};
     int64_t whole[] = {0, 1};
-    gr__step s[2] = {{.n_refs = 1, .ref = makes, .tasks = 1, .begin = whole}, {.n_refs = 2, .ref = reads, .tasks = 1, .begin = whole, .phase = 1}};
+    gr__step s[2] = {{.n_refs = 1, .ref = makes, .tasks = 1, .begin = whole},
+        {.n_refs = 2, .ref = reads, .tasks = 1, .begin = whole, .phase = 1}};
     gr__phase_plan apart[] = {{0, 1, false, false}, {1, 2, false, true}}, together[] = {{0, 2, false, false}};
-    gr__plan p = {.value = v, .node = n, .buffer = b, .step = s, .phase = apart, .n_values = 2, .n_nodes = 2, .n_buffers = 2,
-        .n_steps = 2, .n_phases = 2, .threads = 1, .bytes = 128};
+    gr__plan p = {.value = v,
+        .node = n,
+        .buffer = b,
+        .step = s,
+        .phase = apart,
+        .n_values = 2,
+        .n_nodes = 2,
+        .n_buffers = 2,
+        .n_steps = 2,
+        .n_phases = 2,
+        .threads = 1,
+        .bytes = 128};
     CU_ASSERT_EQUAL(gr__plan_verify(&p), GR_OK);
     s[1].phase = 0;
     p.phase = together;

@@ -147,8 +147,8 @@ static void loads_convert(void)
 /* A pair's bits are those of its two kernels, one after the other. */
 static void a_pair_gives_the_bits_of_two_passes(void)
 {
-    static const int ops[] = {GR__TILE_add, GR__TILE_sub, GR__TILE_mul, GR__TILE_div, GR__TILE_square, GR__TILE_sqrt, GR__TILE_neg,
-        GR__TILE_relu, GR__TILE_exp};
+    static const int ops[] = {GR__TILE_add, GR__TILE_sub, GR__TILE_mul, GR__TILE_div, GR__TILE_square, GR__TILE_sqrt,
+        GR__TILE_neg, GR__TILE_relu, GR__TILE_exp};
     static const int arity[] = {2, 2, 2, 2, 1, 1, 1, 1, 1};
     float x[3][77], t[77], two[77], one[77];
     int kernels = 0;
@@ -161,7 +161,8 @@ static void a_pair_gives_the_bits_of_two_passes(void)
                 gr_tile_fn pair = gr__tile_pair(gr__tile_f32(ops[i]), gr__tile_f32(ops[o]), at);
                 if (!GR_EXPECT(pair != NULL, "no kernel of %d in %d", i, o))
                     continue;
-                gr_tile_arg a = {x[0], 77, 1}, b = {x[1], 77, 1}, c = {arity[i] == 2 ? x[2] : x[1], 77, 1}, r = {t, 77, 1};
+                gr_tile_arg a = {x[0], 77, 1}, b = {x[1], 77, 1}, c = {arity[i] == 2 ? x[2] : x[1], 77, 1},
+                            r = {t, 77, 1};
                 gr_tile inner = {1, 77, r, {a, b}, NULL}, outer = {1, 77, {two, 77, 1}, {at ? c : r, at ? r : c}, NULL};
                 gr_tile both = {1, 77, {one, 77, 1}, {a, arity[i] == 2 ? b : c, c}, NULL};
                 gr__tile_f32(ops[i])(&inner);
@@ -174,7 +175,8 @@ static void a_pair_gives_the_bits_of_two_passes(void)
                 kernels++;
             }
     CU_ASSERT_EQUAL(kernels, 9 * 13);
-    gr_tile_fn lerp = gr__tile_lerp(gr__tile_pair(gr__tile_f32(GR__TILE_sub), gr__tile_f32(GR__TILE_mul), 0), gr__tile_f32(GR__TILE_add));
+    gr_tile_fn lerp = gr__tile_lerp(
+        gr__tile_pair(gr__tile_f32(GR__TILE_sub), gr__tile_f32(GR__TILE_mul), 0), gr__tile_f32(GR__TILE_add));
     CU_ASSERT_PTR_NOT_NULL_FATAL(lerp);
     gr_tile l = {1, 77, {one, 77, 1}, {{x[0], 77, 1}, {x[1], 77, 1}, {x[2], 0, 0}}, NULL};
     lerp(&l);
@@ -184,5 +186,6 @@ static void a_pair_gives_the_bits_of_two_passes(void)
     }
 }
 
-GR_SUITE("ops/kernels/panel.c", GR_TEST(panels_are_what_plain_loops_give), GR_TEST(every_instruction_set_gives_the_same_sums),
-    GR_TEST(a_nan_wins_in_max_and_min), GR_TEST(loads_convert), GR_TEST(a_pair_gives_the_bits_of_two_passes))
+GR_SUITE("ops/kernels/panel.c", GR_TEST(panels_are_what_plain_loops_give),
+    GR_TEST(every_instruction_set_gives_the_same_sums), GR_TEST(a_nan_wins_in_max_and_min), GR_TEST(loads_convert),
+    GR_TEST(a_pair_gives_the_bits_of_two_passes))

@@ -5,22 +5,27 @@
 #include "tests/harness.h"
 #include <string.h>
 
-/* ---- ops ----------------------------------------------------------------------------------------------------------- */
+/* ---- ops -----------------------------------------------------------------------------------------------------------
+ */
 
-#define PAIR(NAME, EXPR)                                                               \
-    static gr_status NAME##_eval(const gr_call *c)                                     \
-    {                                                                                  \
-        const float *a = c->in[0].data, *b = c->in[1].data;                            \
-        float *y = c->out[0].data;                                                     \
-        for (int64_t i = 0; i < gr_shape_size(c->out[0].shape); i++)                   \
-            y[i] = EXPR;                                                               \
-        return GR_OK;                                                                  \
-    }                                                                                  \
-    static const gr_op NAME##_op = {.abi = GR_ABI, .name = "test_" #NAME, .n_in = 2, .infer = gr_infer_same, \
-        .eval_f32 = NAME##_eval, .traits = GR_ELEMENTWISE};                            \
-    static gr_tensor *NAME(gr_tensor *a, gr_tensor *b)                                 \
-    {                                                                                  \
-        return gr_apply_op(&NAME##_op, NULL, 2, (gr_tensor *[]){a, b});                \
+#define PAIR(NAME, EXPR)                                                                                               \
+    static gr_status NAME##_eval(const gr_call *c)                                                                     \
+    {                                                                                                                  \
+        const float *a = c->in[0].data, *b = c->in[1].data;                                                            \
+        float *y = c->out[0].data;                                                                                     \
+        for (int64_t i = 0; i < gr_shape_size(c->out[0].shape); i++)                                                   \
+            y[i] = EXPR;                                                                                               \
+        return GR_OK;                                                                                                  \
+    }                                                                                                                  \
+    static const gr_op NAME##_op = {.abi = GR_ABI,                                                                     \
+        .name = "test_" #NAME,                                                                                         \
+        .n_in = 2,                                                                                                     \
+        .infer = gr_infer_same,                                                                                        \
+        .eval_f32 = NAME##_eval,                                                                                       \
+        .traits = GR_ELEMENTWISE};                                                                                     \
+    static gr_tensor *NAME(gr_tensor *a, gr_tensor *b)                                                                 \
+    {                                                                                                                  \
+        return gr_apply_op(&NAME##_op, NULL, 2, (gr_tensor *[]){a, b});                                                \
     }
 PAIR(plus, a[i] + b[i])
 PAIR(times, a[i] * b[i])
@@ -33,8 +38,12 @@ static gr_status refuse_eval(const gr_call *c)
     memcpy(c->out[0].data, x, (size_t)gr_shape_size(c->in[0].shape) * 4);
     return GR_OK;
 }
-static const gr_op refuse_op = {.abi = GR_ABI, .name = "test_refuse", .n_in = 1, .infer = gr_infer_same,
-    .eval_f32 = refuse_eval, .traits = GR_CHECKED_DATA};
+static const gr_op refuse_op = {.abi = GR_ABI,
+    .name = "test_refuse",
+    .n_in = 1,
+    .infer = gr_infer_same,
+    .eval_f32 = refuse_eval,
+    .traits = GR_CHECKED_DATA};
 
 static gr_array *numbers(int64_t rows, int64_t cols, float from)
 {
@@ -49,7 +58,8 @@ static bool run_one(gr_program *p, gr_array *x, gr_array *y)
     return gr_program_run(p, (gr_array *[]){x}, (gr_array *[]){y}) == GR_OK;
 }
 
-/* ---- tests --------------------------------------------------------------------------------------------------------- */
+/* ---- tests ---------------------------------------------------------------------------------------------------------
+ */
 
 static void a_program_serves_every_batch_size(void)
 {
@@ -88,7 +98,8 @@ static void a_second_run_of_a_batch_size_allocates_nothing(void)
 static void inputs_that_disagree_on_the_batch_size_are_refused(void)
 {
     gr_tape *t = gr_tape_new();
-    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 3), "x"), *z = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 3), "z");
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 3), "x"),
+              *z = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 3), "z");
     gr_program *p = gr_program_new(t, .inputs = {x, z}, .outputs = {plus(x, z)});
     gr_array *a = numbers(4, 3, 1), *b = numbers(5, 3, 1), *y = numbers(4, 3, 0);
     CU_ASSERT_EQUAL(gr_program_run(p, (gr_array *[]){a, b}, (gr_array *[]){y}), GR_ESHAPE);
@@ -190,7 +201,8 @@ static void assign_if_keeps_the_value_where_the_condition_is_false(void)
 }
 
 GR_SUITE("compiler/compile.c", GR_TEST(a_program_serves_every_batch_size),
-    GR_TEST(a_second_run_of_a_batch_size_allocates_nothing), GR_TEST(inputs_that_disagree_on_the_batch_size_are_refused),
-    GR_TEST(a_needed_input_that_is_not_listed_is_an_error), GR_TEST(assignments_are_committed_together),
-    GR_TEST(the_last_of_several_assignments_stays), GR_TEST(a_refused_datum_drops_every_commit_and_names_the_place),
+    GR_TEST(a_second_run_of_a_batch_size_allocates_nothing),
+    GR_TEST(inputs_that_disagree_on_the_batch_size_are_refused), GR_TEST(a_needed_input_that_is_not_listed_is_an_error),
+    GR_TEST(assignments_are_committed_together), GR_TEST(the_last_of_several_assignments_stays),
+    GR_TEST(a_refused_datum_drops_every_commit_and_names_the_place),
     GR_TEST(assign_if_keeps_the_value_where_the_condition_is_false))

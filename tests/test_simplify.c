@@ -31,20 +31,23 @@ typedef struct {
     const char *before, *after;
 } row;
 
-#define X "%0 = input x : float32 [B, 3]\n"
+#define X  "%0 = input x : float32 [B, 3]\n"
 #define XY X "%1 = input y : float32 [B, 3]\n"
 static const row rows[] = {
-    {"x + 0 is x", simplify, X "%1 = constant : float32 [] = 0\n%2 = add(%0, %1) : float32 [B, 3]\nreturn %2\n", X "return %0\n"},
-    {"0 + x too: add is commutative", simplify, X "%1 = constant : float32 [] = 0\n%2 = add(%1, %0) : float32 [B, 3]\nreturn %2\n",
+    {"x + 0 is x", simplify, X "%1 = constant : float32 [] = 0\n%2 = add(%0, %1) : float32 [B, 3]\nreturn %2\n",
         X "return %0\n"},
+    {"0 + x too: add is commutative", simplify,
+        X "%1 = constant : float32 [] = 0\n%2 = add(%1, %0) : float32 [B, 3]\nreturn %2\n", X "return %0\n"},
     {"0 - x is no x", simplify, X "%1 = constant : float32 [] = 0\n%2 = sub(%1, %0) : float32 [B, 3]\nreturn %2\n",
         X "%1 = neg(%0) : float32 [B, 3]\nreturn %1\n"},
-    {"x * 0 stays, for x may be NaN", simplify, X "%1 = constant : float32 [] = 0\n%2 = mul(%0, %1) : float32 [B, 3]\nreturn %2\n",
+    {"x * 0 stays, for x may be NaN", simplify,
+        X "%1 = constant : float32 [] = 0\n%2 = mul(%0, %1) : float32 [B, 3]\nreturn %2\n",
         X "%1 = constant : float32 [] = 0\n%2 = mul(%0, %1) : float32 [B, 3]\nreturn %2\n"},
     {"a division by a power of two is a product", simplify_exact,
         X "%1 = constant : float32 [] = 4\n%2 = div(%0, %1) : float32 [B, 3]\nreturn %2\n",
         X "%1 = constant : float32 [] = 0.25\n%2 = mul(%0, %1) : float32 [B, 3]\nreturn %2\n"},
-    {"a division by 3 is not", simplify_exact, X "%1 = constant : float32 [] = 3\n%2 = div(%0, %1) : float32 [B, 3]\nreturn %2\n",
+    {"a division by 3 is not", simplify_exact,
+        X "%1 = constant : float32 [] = 3\n%2 = div(%0, %1) : float32 [B, 3]\nreturn %2\n",
         X "%1 = constant : float32 [] = 3\n%2 = div(%0, %1) : float32 [B, 3]\nreturn %2\n"},
     {"rules meet: -(-x) * 1", simplify,
         X "%1 = neg(%0) : float32 [B, 3]\n%2 = neg(%1) : float32 [B, 3]\n%3 = constant : float32 [] = 1\n"
@@ -54,29 +57,37 @@ static const row rows[] = {
         XY "%2 = maximum(%0, %1) : float32 [B, 3]\nreturn %2\n"},
     {"maximum(x, x) is x", simplify, XY "%2 = maximum(%0, %0) : float32 [B, 3]\nreturn %2\n", XY "return %0\n"},
     {"a smaller tensor does not take a larger one's place", simplify,
-        "%0 = input x : float32 [3]\n%1 = constant : float32 [2, 1] = [0, 0]\n%2 = add(%0, %1) : float32 [2, 3]\nreturn %2\n",
-        "%0 = input x : float32 [3]\n%1 = constant : float32 [2, 1] = [0, 0]\n%2 = add(%0, %1) : float32 [2, 3]\nreturn %2\n"},
+        "%0 = input x : float32 [3]\n%1 = constant : float32 [2, 1] = [0, 0]\n%2 = add(%0, %1) : float32 [2, "
+        "3]\nreturn %2\n",
+        "%0 = input x : float32 [3]\n%1 = constant : float32 [2, 1] = [0, 0]\n%2 = add(%0, %1) : float32 [2, "
+        "3]\nreturn %2\n"},
     {"an idempotent op twice is it once, by its trait", simplify,
         X "%1 = stop_gradient(%0) : float32 [B, 3]\n%2 = stop_gradient(%1) : float32 [B, 3]\nreturn %2\n",
         X "%1 = stop_gradient(%0) : float32 [B, 3]\nreturn %1\n"},
-    {"relu of relu, by a rule", simplify, X "%1 = relu(%0) : float32 [B, 3]\n%2 = relu(%1) : float32 [B, 3]\nreturn %2\n",
+    {"relu of relu, by a rule", simplify,
+        X "%1 = relu(%0) : float32 [B, 3]\n%2 = relu(%1) : float32 [B, 3]\nreturn %2\n",
         X "%1 = relu(%0) : float32 [B, 3]\nreturn %1\n"},
-    {"an inexact rule", simplify, X "%1 = exp(%0) : float32 [B, 3]\n%2 = log(%1) : float32 [B, 3]\nreturn %2\n", X "return %0\n"},
+    {"an inexact rule", simplify, X "%1 = exp(%0) : float32 [B, 3]\n%2 = log(%1) : float32 [B, 3]\nreturn %2\n",
+        X "return %0\n"},
     {"an inexact rule when they are off", simplify_exact,
         X "%1 = exp(%0) : float32 [B, 3]\n%2 = log(%1) : float32 [B, 3]\nreturn %2\n",
         X "%1 = exp(%0) : float32 [B, 3]\n%2 = log(%1) : float32 [B, 3]\nreturn %2\n"},
-    {"a recomputed copy is left alone", simplify, X "%1 = neg(%0) : float32 [B, 3]\n%2 = neg(%1) : float32 [B, 3] clone 1\nreturn %2\n",
+    {"a recomputed copy is left alone", simplify,
+        X "%1 = neg(%0) : float32 [B, 3]\n%2 = neg(%1) : float32 [B, 3] clone 1\nreturn %2\n",
         X "%1 = neg(%0) : float32 [B, 3]\n%2 = neg(%1) : float32 [B, 3] clone 1\nreturn %2\n"},
     {"constants of constants", gr__pass_fold,
-        "%0 = constant : float32 [2] = [1, 2]\n%1 = constant : float32 [] = 3\n%2 = mul(%0, %1) : float32 [2]\nreturn %2\n",
+        "%0 = constant : float32 [2] = [1, 2]\n%1 = constant : float32 [] = 3\n%2 = mul(%0, %1) : float32 [2]\nreturn "
+        "%2\n",
         "%0 = constant : float32 [2] = [3, 6]\nreturn %0\n"},
     {"equal nodes of two layers", gr__pass_cse,
         "scope a : A\nscope b : B\n" X "%1 = exp(%0) : float32 [B, 3] in a\n%2 = exp(%0) : float32 [B, 3] in b\n"
         "%3 = add(%1, %2) : float32 [B, 3]\nreturn %3\n",
         "scope a : A\n" X "%1 = exp(%0) : float32 [B, 3] in a\n%2 = add(%1, %1) : float32 [B, 3]\nreturn %2\n"},
     {"a copy to be recomputed is not merged with what it copies", gr__pass_cse,
-        X "%1 = exp(%0) : float32 [B, 3]\n%2 = exp(%0) : float32 [B, 3] clone 1\n%3 = add(%1, %2) : float32 [B, 3]\nreturn %3\n",
-        X "%1 = exp(%0) : float32 [B, 3]\n%2 = exp(%0) : float32 [B, 3] clone 1\n%3 = add(%1, %2) : float32 [B, 3]\nreturn %3\n"},
+        X "%1 = exp(%0) : float32 [B, 3]\n%2 = exp(%0) : float32 [B, 3] clone 1\n%3 = add(%1, %2) : float32 [B, "
+          "3]\nreturn %3\n",
+        X "%1 = exp(%0) : float32 [B, 3]\n%2 = exp(%0) : float32 [B, 3] clone 1\n%3 = add(%1, %2) : float32 [B, "
+          "3]\nreturn %3\n"},
     {"dead code", gr__pass_cse, X "%1 = exp(%0) : float32 [B, 3]\n%2 = neg(%0) : float32 [B, 3]\nreturn %2\n",
         X "%1 = neg(%0) : float32 [B, 3]\nreturn %1\n"},
 };
@@ -91,7 +102,8 @@ static void each_pass_makes_of_a_text_what_the_table_says(void)
         CU_ASSERT_EQUAL(gr__graph_rebuild(&g, NULL, NULL), GR_OK); /* without what is dead now */
         CU_ASSERT_EQUAL(gr__graph_verify(&g, rows[i].why), GR_OK);
         GR_EXPECT(read_graph(&compact, rows[i].after), "%s: %s", rows[i].why, gr_error_message());
-        char *got = gr__graph_text(g.tape, g.n_out, g.out), *want = gr__graph_text(compact.tape, compact.n_out, compact.out);
+        char *got = gr__graph_text(g.tape, g.n_out, g.out),
+             *want = gr__graph_text(compact.tape, compact.n_out, compact.out);
         GR_EXPECT(got && want && strcmp(got, want) == 0, "%s: got\n%s", rows[i].why, got ? got : "nothing");
         gr_text_free(got), gr_text_free(want);
         gr__graph_free(&g), gr__graph_free(&compact);
@@ -117,4 +129,5 @@ static void the_verifier_sees_a_broken_graph(void)
     gr__graph_free(&g);
 }
 
-GR_SUITE("compiler/simplify.c", GR_TEST(each_pass_makes_of_a_text_what_the_table_says), GR_TEST(the_verifier_sees_a_broken_graph))
+GR_SUITE("compiler/simplify.c", GR_TEST(each_pass_makes_of_a_text_what_the_table_says),
+    GR_TEST(the_verifier_sees_a_broken_graph))

@@ -6,8 +6,9 @@ static const int inners[GR__PAIR_INNER] = {GR__TILE_add, GR__TILE_sub, GR__TILE_
 /* Per column of the table: the outer op, and which operand of it the inner result is (-1: either). */
 static const struct {
     int op, at;
-} outers[GR__PAIR_OUTER] = {{GR__TILE_add, -1}, {GR__TILE_mul, -1}, {GR__TILE_sub, 0}, {GR__TILE_sub, 1}, {GR__TILE_div, 0},
-    {GR__TILE_div, 1}, {GR__TILE_square, 0}, {GR__TILE_sqrt, 0}, {GR__TILE_neg, 0}, {GR__TILE_relu, 0}, {GR__TILE_exp, 0}};
+} outers[GR__PAIR_OUTER] = {{GR__TILE_add, -1}, {GR__TILE_mul, -1}, {GR__TILE_sub, 0}, {GR__TILE_sub, 1},
+    {GR__TILE_div, 0}, {GR__TILE_div, 1}, {GR__TILE_square, 0}, {GR__TILE_sqrt, 0}, {GR__TILE_neg, 0},
+    {GR__TILE_relu, 0}, {GR__TILE_exp, 0}};
 
 static const gr__pairs *pairs(void)
 {

@@ -10,7 +10,10 @@ typedef struct {
     void (*u8)(const uint8_t *x, int64_t n, float *y);
 } build;
 
-#define BUILD(isa) {gr__panel_rows_##isa, gr__panel_cols_##isa, gr__load_u8_##isa}
+#define BUILD(isa)                                                                                                     \
+    {                                                                                                                  \
+        gr__panel_rows_##isa, gr__panel_cols_##isa, gr__load_u8_##isa                                                  \
+    }
 static const build builds[GR_ISA_COUNT] = {
     [GR_ISA_BASE] = BUILD(base),
 #ifdef __x86_64__
@@ -19,7 +22,8 @@ static const build builds[GR_ISA_COUNT] = {
 #endif
 };
 
-/* ---- double: plain loops in the same order ------------------------------------------------------------------------- */
+/* ---- double: plain loops in the same order -------------------------------------------------------------------------
+ */
 
 static double start_of(gr_reduce_kind kind)
 {
@@ -74,7 +78,8 @@ static void cols64(const gr__panel *p)
         ((double *)p->y)[r] = row64(p->kind, x + r * p->row, p->cols);
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the door ------------------------------------------------------------------------------------------------------
+ */
 
 void gr__panel_rows(const gr__panel *p, bool f64)
 {
@@ -124,12 +129,12 @@ void gr__panel_all(const gr__panel *p, bool f64)
     memcpy(p->y, &total, (size_t)elem);
 }
 
-#define CONVERT(T, F)                                       \
-    do {                                                    \
-        const F *source = x;                                 \
-        T *target = y;                                          \
-        for (int64_t i = 0; i < n; i++)                     \
-            target[i] = (T)source[i * step];                      \
+#define CONVERT(T, F)                                                                                                  \
+    do {                                                                                                               \
+        const F *source = x;                                                                                           \
+        T *target = y;                                                                                                 \
+        for (int64_t i = 0; i < n; i++)                                                                                \
+            target[i] = (T)source[i * step];                                                                           \
     } while (0)
 
 void gr__load(gr_dtype from, const void *x, int64_t step, int64_t n, void *y, bool f64)

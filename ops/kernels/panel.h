@@ -1,6 +1,6 @@
-/* ops/kernels/panel.h: sums (products, greatest, least) of a panel of rows and columns, and loads that convert; what the
- * compiler's tile programs need beside tile.h and gemm.h. panel.c picks the build for the CPU and holds the double ones,
- * panel.isa.c the float ones.
+/* ops/kernels/panel.h: sums (products, greatest, least) of a panel of rows and columns, and loads that convert; what
+ * the compiler's tile programs need beside tile.h and gemm.h. panel.c picks the build for the CPU and holds the double
+ * ones, panel.isa.c the float ones.
  *
  * Bits: the order of a sum depends on the panel's size alone, and is the same for every instruction set. Down the rows
  * four chains are added in pairs; along a row it is four chains of 16 lanes each. */
@@ -27,9 +27,9 @@ void gr__load(gr_dtype from, const void *x, int64_t step, int64_t n, void *y, bo
 void gr__store(gr_dtype to, void *y, int64_t n, const void *x, bool f64);
 
 /* One set of these per instruction set; tests call each that the CPU has. */
-#define GR_PANEL_BUILD(isa)                             \
-    void gr__panel_rows_##isa(const gr__panel *p);      \
-    void gr__panel_cols_##isa(const gr__panel *p);      \
+#define GR_PANEL_BUILD(isa)                                                                                            \
+    void gr__panel_rows_##isa(const gr__panel *p);                                                                     \
+    void gr__panel_cols_##isa(const gr__panel *p);                                                                     \
     void gr__load_u8_##isa(const uint8_t *x, int64_t n, float *y);
 GR_PANEL_BUILD(base)
 #ifdef __x86_64__

@@ -1,5 +1,6 @@
-/* The one loop of all float tile kernels: an operand with one value per row is spread over a vector on the stack and read
- * again and again with step 0.  The last lanes of a row are read and written under a mask, through the same arithmetic. */
+/* The one loop of all float tile kernels: an operand with one value per row is spread over a vector on the stack and
+ * read again and again with step 0.  The last lanes of a row are read and written under a mask, through the same
+ * arithmetic. */
 #ifndef GR_KERNELS_TILE_LOOP_H
 #define GR_KERNELS_TILE_LOOP_H
 
