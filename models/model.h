@@ -9,6 +9,7 @@
 #ifndef GRAPE_MODELS_MODEL_H
 #define GRAPE_MODELS_MODEL_H
 
+#include "models/data.h"
 #include "models/history.h"
 #include "models/layers/layers.h"
 #include "models/loss.h"
@@ -63,15 +64,6 @@ typedef struct {
 } gr_compile_opts;
 GR_API gr_status gr_compile_at(gr_at at, gr_model *m, const gr_compile_opts *opts);
 #define gr_compile(m, ...) gr_compile_at(GR_HERE, (m), &(gr_compile_opts){__VA_ARGS__})
-
-/* ---- data --------------------------------------------------------------------------------------------------------- */
-
-/* Borrowed arrays whose axis 0 is the samples: gr_xy(GR_LIST(xa, xb), GR_LIST(y), .sample_weight = w) */
-typedef struct {
-    gr_list x, y;
-    gr_array *sample_weight; /* float32 [n] */
-} gr_data;
-#define gr_xy(...) ((gr_data){.x = __VA_ARGS__})
 
 /* ---- training ----------------------------------------------------------------------------------------------------- */
 
