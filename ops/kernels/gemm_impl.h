@@ -136,8 +136,10 @@ GR_INLINE void NAME(tile)(const int mr, const int nv, const NAME(terms) *t, T *c
     NAME(v) acc[TILE_ROWS][TILE_VECTORS];
     if (goes_on)
         NAME(tile_load)(mr, nv, acc, c, c_row, t->last);
-    else
+    else {
+        NAME(tile_fetch)(mr, nv, c, c_row);
         NAME(tile_zero)(mr, nv, acc);
+    }
     NAME(tile_add)(mr, nv, acc, t);
     NAME(tile_store)(mr, nv, acc, c, c_row, t->last);
 }
@@ -184,11 +186,17 @@ static void NAME(strip_rows)(const NAME(job) *j, NAME(terms) *t, int64_t col, in
 {
     const int64_t blocks = (j->m + j->rows - 1) / j->rows;
     const bool goes_on = j->accumulate || k0 > 0;
+    const bool more_k = k0 + t->k < j->k;
+    const T *next_b = more_k ? j->b + (k0 + t->k) * j->b_row + col * j->b_col : j->b + (col + n) * j->b_col;
     for (int64_t i = 0, q = 0; q < blocks; q++) {
         const int64_t mr = (j->m - i + blocks - q - 1) / (blocks - q);
         NAME(tile_fn) *tile = NAME(tiles)[mr][nv];
         T *c = j->c + i * j->c_row + col * j->c_col;
         t->a = j->a + i * j->a_row + k0 * j->a_col;
+        if (j->b_col == 1 && q < nv) /* the first blocks fetch the next strip of b, a column of lines each */
+            t->next = next_b + q * NAME(lanes), t->next_step = j->b_row;
+        else /* the others the next block of a */
+            t->next = t->a + mr * j->a_row, t->next_step = j->a_col == 1 ? mr * j->a_row / j->k : j->a_col;
         if (j->c_col == 1)
             tile(t, c, j->c_row, goes_on);
         else
@@ -206,8 +214,9 @@ static void NAME(strip)(const NAME(job) *j, int64_t col, int64_t n, int nv)
 #else
     const bool pack = j->pack || n < row;
 #endif
-    for (int64_t k0 = 0; k0 < j->k; k0 += K_CUT) {
-        t.k = j->k - k0 < K_CUT ? j->k - k0 : K_CUT;
+    const int64_t cuts = (j->k + K_CUT - 1) / K_CUT, cut = (j->k + cuts - 1) / cuts;
+    for (int64_t k0 = 0; k0 < j->k; k0 += cut) {
+        t.k = j->k - k0 < cut ? j->k - k0 : cut;
         t.b = j->b + k0 * j->b_row + col * j->b_col, t.b_row = j->b_row;
         if (pack) {
             NAME(pack)(j, t.b, t.k, n, row);

@@ -109,13 +109,17 @@ typedef struct {
     const T *b;
     int64_t b_row;
     int64_t last;
+    const T *next; /* what will be read after this tile, fetched a line a step */
+    int64_t next_step;
 } NAME(terms);
 
 GR_INLINE void NAME(tile_add)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS], const NAME(terms) *t)
 {
-    const T *a = t->a, *b = t->b;
+    const T *a = t->a, *b = t->b, *next = t->next;
     for (int64_t p = 0; p < t->k; p++, a += t->a_col, b += t->b_row) {
         NAME(v) w[TILE_VECTORS];
+        __builtin_prefetch(next);
+        next += t->next_step;
         UNROLL for (int v = 0; v < nv - 1; v++)
             w[v] = NAME(load)(b + v * NAME(lanes));
         w[nv - 1] = NAME(load_last)(b + (nv - 1) * NAME(lanes), t->last);
@@ -129,11 +133,18 @@ GR_INLINE void NAME(tile_add)(const int mr, const int nv, NAME(v) acc[][TILE_VEC
 GR_INLINE void NAME(tile_load)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS], const T *c, int64_t c_row,
     int64_t last)
 {
-    UNROLL for (int i = 0; i < mr; i++) {
+    UNROLL for (int i = 0; i < mr; i++, c += c_row) {
         UNROLL for (int v = 0; v < nv - 1; v++)
-            acc[i][v] = NAME(load)(c + i * c_row + v * NAME(lanes));
-        acc[i][nv - 1] = NAME(load_part)(c + i * c_row + (nv - 1) * NAME(lanes), last);
+            acc[i][v] = NAME(load)(c + v * NAME(lanes));
+        acc[i][nv - 1] = NAME(load_part)(c + (nv - 1) * NAME(lanes), last);
     }
+}
+/* Asks for the lines of c, which a tile that starts from zero will only write. */
+GR_INLINE void NAME(tile_fetch)(const int mr, const int nv, const T *c, int64_t c_row)
+{
+    UNROLL for (int i = 0; i < mr; i++, c += c_row)
+        UNROLL for (int v = 0; v < nv; v++)
+            __builtin_prefetch(c + v * NAME(lanes), 1);
 }
 GR_INLINE void NAME(tile_zero)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS])
 {
@@ -144,9 +155,9 @@ GR_INLINE void NAME(tile_zero)(const int mr, const int nv, NAME(v) acc[][TILE_VE
 GR_INLINE void NAME(tile_store)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS], T *c, int64_t c_row,
     int64_t last)
 {
-    UNROLL for (int i = 0; i < mr; i++) {
+    UNROLL for (int i = 0; i < mr; i++, c += c_row) {
         UNROLL for (int v = 0; v < nv - 1; v++)
-            NAME(store)(c + i * c_row + v * NAME(lanes), acc[i][v]);
-        NAME(store_part)(c + i * c_row + (nv - 1) * NAME(lanes), acc[i][nv - 1], last);
+            NAME(store)(c + v * NAME(lanes), acc[i][v]);
+        NAME(store_part)(c + (nv - 1) * NAME(lanes), acc[i][nv - 1], last);
     }
 }
