@@ -132,6 +132,33 @@ static void results_without_a_gradient_count_as_zero(void)
     gr_tape_free(t);
 }
 
+/* rows of x; the indices are an input like the other, without a gradient, whatever backward says of them */
+static gr_status rows_forward(void *ctx, gr_tape *t, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
+{
+    (void)ctx, (void)t, (void)n_in, (void)n_out;
+    out[0] = gr_mul(in[1], gr_cast(in[0], GR_F64));
+    return gr_status_of(out[0]);
+}
+static gr_status rows_backward(gr_custom_vjp *v)
+{
+    v->dx[0] = v->in[0];
+    v->dx[1] = gr_mul(v->dy[0], gr_cast(v->in[0], GR_F64));
+    return GR_OK;
+}
+
+static void integer_inputs_have_no_gradient(void)
+{
+    static const gr_custom rows = {"rows", rows_forward, rows_backward, NULL};
+    gr_tape *t = gr_tape_new();
+    gr_array *k = gr_array_from(GR_I64, GR_SHAPE(3), (const int64_t[]){2, 3, 4});
+    gr_tensor *x = gr_input(t, GR_F64, GR_SHAPE(3), "x"), *i = gr_constant(t, k), *y, *g;
+    CU_ASSERT_EQUAL(gr_custom_gradient(&rows, 2, (gr_tensor *[]){i, x}, 1, &y), GR_OK);
+    CU_ASSERT_EQUAL(gr_grad(gr_sum(y), &x, 1, &g), GR_OK);
+    SAME(x, g, gr_cast(i, GR_F64));
+    gr_array_free(k);
+    gr_tape_free(t);
+}
+
 static gr_tensor *outer; /* what a body takes from outside */
 static gr_status takes_outer(void *ctx, gr_tape *t, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
 {
@@ -427,7 +454,8 @@ static void wrong_checkpoints_are_refused(void)
 
 GR_SUITE("autograd/custom.c", GR_TEST(a_custom_gradient_takes_the_place_of_the_formal_one),
     GR_TEST(custom_gradients_have_gradients_of_any_order), GR_TEST(results_without_a_gradient_count_as_zero),
-    GR_TEST(wrong_custom_gradients_are_refused), GR_TEST(a_checkpoint_has_the_same_bits_in_every_order),
+    GR_TEST(integer_inputs_have_no_gradient), GR_TEST(wrong_custom_gradients_are_refused),
+    GR_TEST(a_checkpoint_has_the_same_bits_in_every_order),
     GR_TEST(the_backward_node_holds_the_body_again_under_a_clone_number),
     GR_TEST(weights_used_inside_get_their_gradients), GR_TEST(regions_nest),
     GR_TEST(a_checkpoint_works_on_a_symbolic_batch), GR_TEST(a_program_of_regions_computes_what_evaluation_does),

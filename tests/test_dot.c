@@ -245,24 +245,49 @@ static void the_ending_says_what_is_written(void)
     gr_variable_free(w);
 }
 
+/* A folder whose only program is a dot that complains. */
+static const char *broken_dot(void)
+{
+    const char *file = gr_test_scratch("dot");
+    FILE *f = fopen(file, "w");
+    if (f) {
+        fputs("#!/bin/sh\necho no such layout engine >&2\nexit 3\n", f);
+        fclose(f);
+    }
+    chmod(file, 0755);
+    char *folder = strdup(file);
+    *strrchr(folder, '/') = '\0';
+    return folder;
+}
+
 static void without_dot_the_text_stays_and_a_warning_says_what_to_do(void)
 {
+    const char *broken = broken_dot();
+    const struct {
+        const char *path, *words, *or_not;
+    } rows[] = {{"/nowhere", "not installed", "failed"}, {broken, "no such layout engine", "not installed"}};
     gr_variable *w = kernel();
     gr_tape *t = two_layers(w, 0);
     char *path = getenv("PATH") ? strdup(getenv("PATH")) : NULL;
     const char *svg = gr_test_scratch("step.svg"), *dot = gr_test_scratch("step.dot");
-    setenv("PATH", "/nowhere", 1);
-    gr_set_log(keep_log, NULL);
-    gr_status s = gr_tape_dot(t, svg);
-    gr_set_log(NULL, NULL);
-    if (path)
-        setenv("PATH", path, 1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        remove(dot);
+        setenv("PATH", rows[i].path, 1);
+        gr_set_log(keep_log, NULL);
+        gr_status s = gr_tape_dot(t, svg);
+        gr_set_log(NULL, NULL);
+        if (path)
+            setenv("PATH", path, 1);
+        CU_ASSERT_EQUAL(s, GR_OK);
+        CU_ASSERT_EQUAL(gr_error(), GR_OK);
+        CU_ASSERT(is_file(dot) && !is_file(svg));
+        GR_EXPECT(log_text[0] == '0' + GR_LOG_WARNING && strstr(log_text, "step.dot") &&
+                      strstr(log_text, "dot -Tsvg -o") && strstr(log_text, rows[i].words) &&
+                      !strstr(log_text, rows[i].or_not),
+            "%s", log_text);
+    }
     free(path);
-    CU_ASSERT_EQUAL(s, GR_OK);
-    CU_ASSERT_EQUAL(gr_error(), GR_OK);
-    CU_ASSERT(is_file(dot) && !is_file(svg));
-    GR_EXPECT(log_text[0] == '0' + GR_LOG_WARNING && strstr(log_text, "step.dot") && strstr(log_text, "dot -Tsvg -o"),
-        "%s", log_text);
+    free((void *)(uintptr_t)broken);
     gr_tape_free(t);
     gr_variable_free(w);
 }

@@ -1,4 +1,5 @@
 /* The judge is judged: right gradients pass, each kind of wrong one is caught and its likely cause named. */
+#include "autograd/custom.h"
 #include "autograd/gradcheck.h"
 #include "core/node.h"
 #include "ops/ops.h"
@@ -284,13 +285,103 @@ static gr_status uses_f32_only(void *ctx, gr_tape *t, int n_in, gr_tensor *const
     return gr_status_of(out[0]);
 }
 
+static gr_status hides_f32_only(void *ctx, gr_tape *t, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
+{
+    (void)t;
+    return gr_checkpoint(uses_f32_only, ctx, n_in, in, n_out, out);
+}
+
 static void an_op_without_float64_is_refused_for_that_reason(void)
 {
+    const gr_gradcheck_build functions[] = {uses_f32_only, hides_f32_only}; /* in a region too */
     gr_array *x = normal(GR_SHAPE(3), 1);
-    CU_ASSERT_EQUAL(gr_gradcheck_fn(uses_f32_only, .n_in = 1, .in = {x}), GR_EMISSING);
-    GR_EXPECT(strstr(gr_error_message(), "test_f32_only is float32 only"), "%s", gr_error_message());
-    gr_error_clear();
+    for (int i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(gr_gradcheck_fn(functions[i], .n_in = 1, .in = {x}), GR_EMISSING);
+        GR_EXPECT(strstr(gr_error_message(), "test_f32_only is float32 only"), "%s", gr_error_message());
+        gr_error_clear();
+    }
     gr_array_free(x);
+}
+
+/* ---- all samples of an op -------------------------------------------------------------------------------------- */
+
+static void zero_vjp(gr_vjp *v)
+{
+    v->dx[0] = gr_mul(v->dy[0], gr_scalar(v->dy[0], 0));
+}
+static gr_status eval_zero(const gr_call *c)
+{
+    memset(c->out[0].data, 0, (size_t)(gr_shape_size(c->out[0].shape) * gr_dtype_size(c->out[0].dtype)));
+    return GR_OK;
+}
+
+static void an_op_is_checked_on_all_of_its_samples(void)
+{
+    const spoil_attr right = {RIGHT}, wrong = {SIGN};
+    const gr_sample one[] = {
+        {.lo = -2, .hi = 2, .shape = {GR_DIMS(2, 3), GR_DIMS(3)}, .attr = &right}, {.lo = 1, .hi = 0}};
+    const gr_sample two[] = {
+        one[0], {.lo = -2, .hi = 2, .shape = {GR_DIMS(2, 3), GR_DIMS(3)}, .attr = &wrong}, {.lo = 1, .hi = 0}};
+    const gr_sample none[] = {{.lo = 1, .hi = 0}},
+                    flat_one[] = {{.lo = -2, .hi = 2, .shape = {GR_DIMS(3)}}, {.lo = 1, .hi = 0}};
+    gr_op op = op_spoiled, zero = {.abi = GR_ABI,
+                               .name = "test_zero",
+                               .n_in = 1,
+                               .infer = infer_first,
+                               .eval_f32 = eval_zero,
+                               .eval_f64 = eval_zero,
+                               .vjp = zero_vjp,
+                               .samples = flat_one};
+    const struct {
+        const char *why;
+        const gr_sample *samples;
+        const char *words; /* NULL: it passes */
+    } rows[] = {
+        {"right", one, NULL},
+        {"wrong on the second", two, "sample 1 of test_spoiled"},
+        {"an empty list", none, "expected sample inputs"},
+        {"no list", NULL, "expected sample inputs"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        op.samples = rows[i].samples;
+        gr_error_clear();
+        gr_status s = gr__gradcheck_op_samples(&op);
+        GR_EXPECT(rows[i].words ? s == GR_EGRAD && strstr(gr_error_message(), rows[i].words) : s == GR_OK, "%s: %s",
+            rows[i].why, gr_error_message());
+    }
+    gr_error_clear();
+    CU_ASSERT_EQUAL(gr__gradcheck_op_samples(&zero), GR_EGRAD);
+    GR_EXPECT(strstr(gr_error_message(), "found zero on all"), "%s", gr_error_message());
+    gr_error_clear();
+    op.samples = two; /* an op that does not name its arguments: b is the second */
+    op.in_names = NULL;
+    const spoil_attr unsummed = {NO_SUM};
+    const gr_sample s = {.lo = -2, .hi = 2, .shape = {GR_DIMS(2, 3), GR_DIMS(3)}, .attr = &unsummed};
+    CU_ASSERT_EQUAL(gr__gradcheck_op(&op, &s, 1, NULL), GR_EGRAD);
+    GR_EXPECT(strstr(gr_error_message(), "test_spoiled: argument b: "), "%s", gr_error_message());
+    gr_error_clear();
+}
+
+static void a_sample_has_as_many_inputs_as_the_op_or_as_are_told(void)
+{
+    static const struct {
+        const char *why;
+        int n_in;
+        gr_sample s;
+        int n;
+    } rows[] = {
+        {"the op's number", 2, {.lo = 1}, 2},
+        {"none", 0, {.lo = 1}, 0},
+        {"any: one at least", -1, {.lo = 1}, 1},
+        {"any: the last with a shape", -1, {.shape = {GR_DIMS(2), GR_DIMS(3)}}, 2},
+        {"any: the last with a dtype", -1, {.shape = {GR_DIMS(2)}, .dtype = {0, 0, GR_I64}}, 3},
+        {"any: all four", -1, {.shape = {[3] = GR_DIMS(1)}}, 4},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const gr_op op = {.n_in = rows[i].n_in};
+        GR_EXPECT(
+            gr__sample_count(&op, &rows[i].s) == rows[i].n, "%s: %d", rows[i].why, gr__sample_count(&op, &rows[i].s));
+    }
 }
 
 static void wrong_calls_are_refused(void)
@@ -341,5 +432,6 @@ static void samples_lie_in_their_range_and_apart_if_they_are_to(void)
 GR_SUITE("autograd/gradcheck.c", GR_TEST(each_wrong_gradient_is_caught_and_its_cause_named),
     GR_TEST(a_function_of_inputs_and_weights_is_checked_in_both), GR_TEST(one_wrong_element_of_a_thousand_is_found),
     GR_TEST(a_kink_is_called_a_kink), GR_TEST(zero_against_zero_shows_nothing),
-    GR_TEST(an_op_without_float64_is_refused_for_that_reason), GR_TEST(wrong_calls_are_refused),
+    GR_TEST(an_op_without_float64_is_refused_for_that_reason), GR_TEST(an_op_is_checked_on_all_of_its_samples),
+    GR_TEST(a_sample_has_as_many_inputs_as_the_op_or_as_are_told), GR_TEST(wrong_calls_are_refused),
     GR_TEST(samples_lie_in_their_range_and_apart_if_they_are_to))

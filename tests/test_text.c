@@ -113,6 +113,138 @@ static void names_of_any_kind_survive(void)
     free(longest);
 }
 
+/* One op per way to hold attributes. */
+typedef struct {
+    int n;
+    void *p;
+} own_attr;
+static gr_status copy_eval(const gr_call *c)
+{
+    memcpy(c->out[0].data, c->in[0].data, (size_t)(gr_shape_size(c->in[0].shape) * gr_dtype_size(c->in[0].dtype)));
+    return GR_OK;
+}
+static const gr_field own_fields[] = {GR_INT(own_attr, n), GR_POINTER_FIELD(own_attr, p), {0}};
+static const gr_op op_raw = {.abi = GR_ABI,
+    .name = "test_text_raw",
+    .n_in = 1,
+    .attr_size = sizeof(own_attr),
+    .infer = gr_infer_same,
+    .eval_f32 = copy_eval};
+static const gr_op op_pointer = {.abi = GR_ABI,
+    .name = "test_text_pointer",
+    .n_in = 1,
+    .attr_size = sizeof(own_attr),
+    .attrs = own_fields,
+    .infer = gr_infer_same,
+    .eval_f32 = copy_eval};
+static gr_status infer_three(gr_infer *f)
+{
+    for (int i = 0; i < 3; i++) {
+        f->out_dtype[i] = f->dtype[0];
+        f->out_shape[i] = GR_SHAPE(i);
+    }
+    return GR_OK;
+}
+static const gr_op op_three = {
+    .abi = GR_ABI, .name = "test_text_three", .n_in = 1, .n_out = 3, .infer = infer_three, .eval_f32 = copy_eval};
+
+static void attributes_without_a_table_are_bytes_and_pointers_are_refused(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(2), "x");
+    own_attr attr;
+    memset(&attr, 0, sizeof attr);
+    attr.n = 7;
+    gr_op_register(&op_raw);
+    gr_op_register(&op_pointer);
+    gr_op_register(&op_three);
+    gr_apply_op(&op_raw, &attr, 1, &x);
+    gr_neg(gr_result(gr_apply_op(&op_three, NULL, 1, &x), 2));
+    gr_apply_op(&op_pointer, &attr, 1, &x); /* the pointer is NULL: nothing to write */
+    round_trip(t, 0, NULL, "raw bytes and three results");
+    char *text = gr_tape_text(t);
+    GR_EXPECT(text && strstr(text, "{bytes = 07000000") &&
+                  strstr(text, ":3 = test_text_three(%0) : float32 [0], float32 [1], float32 [2]") &&
+                  strstr(text, "neg(%2.2)"),
+        "%s", text);
+    gr_text_free(text);
+    attr.p = &attr;
+    gr_apply_op(&op_pointer, &attr, 1, &x);
+    CU_ASSERT_PTR_NULL(gr_tape_text(t));
+    GR_EXPECT(strstr(gr_error_message(), "tape_text: argument p of test_text_pointer"), "%s", gr_error_message());
+    gr_error_clear();
+    gr_tape_free(t);
+}
+
+static void graphs_that_differ_anywhere_are_not_equal(void)
+{
+    static const char *const texts[] = {
+        "%0 = input x : float32 [2]",
+        "%0 = input y : float32 [2]",
+        "%0 = input x : float64 [2]",
+        "%0 = input x : float32 [3]",
+        "%0 = input x : float32 [2] @ a.c:1",
+        "%0 = input x : float32 [2] @ a.c:2",
+        "%0 = input x : float32 [2] @ b.c:1",
+        "%0 = input x : float32 [2] in a",
+        "%0 = input x : float32 [2] in b",
+        "scope a : Kind\n%0 = input x : float32 [2] in a",
+        "scope a : Kind @ a.c:1\n%0 = input x : float32 [2] in a",
+        "%0 = input x : float32 [2] in a/b",
+        "%0 = input x : float32 [2] backward",
+        "%0 = input x : float32 [2] clone 1",
+        "%0 = constant : float32 [2] = [0, 1]",
+        "%0 = constant : float32 [2] = [0, 2]",
+        "%0 = input x : float32 [2]\n%1 = neg(%0) : float32 [2]",
+        "%0 = input x : float32 [2]\n%1 = neg(%0) : float32 [2] of %0",
+        "%0 = input x : float32 [2]\n%1 = abs(%0) : float32 [2]",
+        "%0 = input x : float32 [2]\n%1 = clip(%0) {lo = 1, hi = 2} : float32 [2]",
+        "%0 = input x : float32 [2]\n%1 = clip(%0) {lo = 1, hi = 3} : float32 [2]",
+        "%0 = input x : float32 [2]\n%1 = input y : float32 [2]\n%2 = sub(%0, %1) : float32 [2]",
+        "%0 = input x : float32 [2]\n%1 = input y : float32 [2]\n%2 = sub(%1, %0) : float32 [2]",
+        "%0 = input x : float32 [2]\n%1 = test_text_raw(%0) {bytes = 01000000000000000000000000000000} : float32 [2]",
+        "%0 = input x : float32 [2]\n%1 = test_text_raw(%0) {bytes = 02000000000000000000000000000000} : float32 [2]",
+        "%0 = input x : float32 [2]\n%1 = checkpoint(%0) : float32 [2]\nregion {\n%0 = param : float32 [2]\nreturn "
+        "%0\n}",
+        "%0 = input x : float32 [2]\n%1 = checkpoint(%0) : float32 [2]\nregion {\n%0 = param : float32 [2]\n%1 = "
+        "neg(%0) : float32 "
+        "[2]\nreturn %0\n}",
+        "%0 = input x : float32 [2]\n%1 = checkpoint(%0) : float32 [2]\nregion {\n%0 = param : float32 [2]\n%1 = "
+        "neg(%0) : float32 "
+        "[2]\nreturn %1\n}",
+    };
+    enum { N = sizeof texts / sizeof *texts };
+    gr_tape *t[N];
+    gr_op_register(&op_raw);
+    for (int i = 0; i < N; i++) {
+        t[i] = gr_tape_parse(texts[i], 0, NULL);
+        if (!GR_EXPECT(t[i], "%s: %s", texts[i], gr_error_message()))
+            t[i] = gr_tape_new();
+        for (int k = 0; k <= i; k++)
+            GR_EXPECT(gr__tape_equal(t[k], t[i]) == (k == i), "%s\nand\n%s", texts[k], texts[i]);
+    }
+    for (int i = 0; i < N; i++)
+        gr_tape_free(t[i]);
+    gr_error_clear();
+}
+
+static void blanks_tabs_and_comments_do_not_matter(void)
+{
+    static const char text[] =
+        "# a graph\n\n \t%0=input x:float32[2]# here\r\n\t%3 =\tneg( %0 )  :  float32 [ 2 ]\t@\ta.c : 1\n#\n\n"
+        "return %3 # done";
+    gr_tensor *results[2];
+    int n = 0;
+    gr_tape *t = gr__graph_parse(text, 0, NULL, 2, results, &n),
+            *plain = gr_tape_parse("%0 = input x : float32 [2]\n%1 = neg(%0) : float32 [2] @ a.c:1", 0, NULL);
+    GR_EXPECT(t && plain && n == 1 && gr__tape_equal(t, plain), "%s", gr_error_message());
+    gr_tape_free(t);
+    gr_tape_free(plain);
+    CU_ASSERT_PTR_NULL(gr__graph_parse("%0 = input x : float32 [2]\nreturn %0, %0", 0, NULL, 1, results, &n));
+    GR_EXPECT(strstr(gr_error_message(), "at most 1 results, found 2") && n == 0, "%s", gr_error_message());
+    gr_error_clear();
+}
+
 /* ---- random graphs --------------------------------------------------------------------------------------------- */
 
 static uint64_t state;
@@ -291,6 +423,7 @@ static void wrong_texts_are_refused_with_line_and_column(void)
             "in attribute lo of clip, line 2"},
         {"an open quote", "%0 = input \"x : float32 []", "expected '\"' at the end of the name"},
         {"a bad escape", "%0 = input \"\\q\" : float32 []", "two hexadecimal digits"},
+        {"a name that never ends", NULL, "expected a name of at most 4095 bytes"},
         {"a NUL in a name", "%0 = input \"\\x00\" : float32 []", "two hexadecimal digits"},
         {"no variable of that path", "%0 = variable w : float32 [3]",
             "expected the path of one of the 1 variables given, found 'w'"},
@@ -326,9 +459,11 @@ static void wrong_texts_are_refused_with_line_and_column(void)
         {"two nodes in a line", "%0 = input x : float32 [] %1 = neg(%0) : float32 []", "expected the end of the line"},
     };
     gr_variable *v = gr_variable_new("v", GR_F32, GR_SHAPE(2), true);
+    char endless[5000] = "%0 = input ";
+    memset(endless + 11, 'a', 4500);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         gr_error_clear();
-        gr_tape *t = gr_tape_parse(rows[i].text, 1, &v);
+        gr_tape *t = gr_tape_parse(rows[i].text ? rows[i].text : endless, 1, &v);
         GR_EXPECT(!t && strstr(gr_error_message(), rows[i].words), "%s: %s", rows[i].why, gr_error_message());
         gr_tape_free(t);
     }
@@ -447,7 +582,9 @@ static void a_long_chain_is_written_and_read(void)
 }
 
 GR_SUITE("core/text.c", GR_TEST(a_line_a_node_as_documented), GR_TEST(numbers_come_back_bit_for_bit),
-    GR_TEST(names_of_any_kind_survive), GR_TEST(a_thousand_random_graphs_come_back_equal),
-    GR_TEST(every_op_comes_back_with_its_attributes), GR_TEST(wrong_texts_are_refused_with_line_and_column),
-    GR_TEST(deep_regions_and_scopes_are_refused), GR_TEST(spoiled_texts_do_no_harm),
-    GR_TEST(printing_to_a_file_reports_its_failure), GR_TEST(a_long_chain_is_written_and_read))
+    GR_TEST(names_of_any_kind_survive), GR_TEST(attributes_without_a_table_are_bytes_and_pointers_are_refused),
+    GR_TEST(graphs_that_differ_anywhere_are_not_equal), GR_TEST(blanks_tabs_and_comments_do_not_matter),
+    GR_TEST(a_thousand_random_graphs_come_back_equal), GR_TEST(every_op_comes_back_with_its_attributes),
+    GR_TEST(wrong_texts_are_refused_with_line_and_column), GR_TEST(deep_regions_and_scopes_are_refused),
+    GR_TEST(spoiled_texts_do_no_harm), GR_TEST(printing_to_a_file_reports_its_failure),
+    GR_TEST(a_long_chain_is_written_and_read))
