@@ -64,8 +64,8 @@ static NAME(job) NAME(plan)(const gr__gemm *g)
     j.pack = j.b_col != 1 && j.n > 1;
     if (j.pack)
         j.vectors = j.vectors > 2 ? 2 : j.vectors;
-    else if (b_collides && j.m > PACK_BLOCKS * j.rows)
-        j.pack = true;
+    else if ((b_collides || !many) && j.m > PACK_BLOCKS * j.rows)
+        j.pack = true; /* a small tile needs b twice as often, and waits for it unless it stays in the first cache */
     return j;
 }
 
