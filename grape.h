@@ -20,8 +20,8 @@
  *         return gr_report(stderr);
  *     }
  *
- * Errors: nothing here ends your program. Ops return GR_BAD, makers NULL, actions a status; the first message is kept for
- * gr_report. Ownership: specs are copied by whoever takes them, tensors die with their tape, objects have a _free. */
+ * Errors: nothing here ends your program. Ops return GR_BAD, makers NULL, actions a status; the first message is kept
+ * for gr_report. Ownership: whoever takes a spec copies it, tensors die with their tape, objects have a _free. */
 #ifndef GRAPE_H
 #define GRAPE_H
 

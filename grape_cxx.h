@@ -1,5 +1,5 @@
-/* grape_cxx.h: the same calls for C++17, which has no compound literals: specs come from gr_Dense_init(units) and the like,
- * options are structs that are filled in, and the caller's line is a default argument. Included by grape.h.
+/* grape_cxx.h: the same calls for C++17, which has no compound literals: specs come from gr_Dense_init(units) and the
+ * like, options are structs that are filled in, and the caller's line is a default argument. Included by grape.h.
  *
  *     auto hidden = gr_Dense_init(128);
  *     hidden.activation = "relu";
@@ -9,7 +9,7 @@
 
 #define GR_AT_DEFAULT const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
-/* ---- values ------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 #undef GR_SHAPE
 #undef GR_RANK0
@@ -29,24 +29,24 @@ inline gr_data gr_xy(gr_list x, gr_list y, gr_array *sample_weight = nullptr)
     return gr_data{x, y, sample_weight};
 }
 
-/* ---- specs -------------------------------------------------------------------------------------------------------- */
+/* ---- specs ------------------------------------------------------------------------------------------------------- */
 
-#define GR_CXX_SPEC(k)                                          \
-    inline k##_spec k##_init(GR_AT_DEFAULT)                     \
-    {                                                           \
-        k##_spec s{};                                           \
-        s.base.kind = &k##_kind;                                \
-        s.base.at = gr_at{file, line};                          \
-        return s;                                               \
+#define GR_CXX_SPEC(k)                                                                                                 \
+    inline k##_spec k##_init(GR_AT_DEFAULT)                                                                            \
+    {                                                                                                                  \
+        k##_spec s{};                                                                                                  \
+        s.base.kind = &k##_kind;                                                                                       \
+        s.base.at = gr_at{file, line};                                                                                 \
+        return s;                                                                                                      \
     }
-#define GR_CXX_SPEC1(k, type, field)                            \
-    inline k##_spec k##_init(type field, GR_AT_DEFAULT)         \
-    {                                                           \
-        k##_spec s{};                                           \
-        s.base.kind = &k##_kind;                                \
-        s.base.at = gr_at{file, line};                          \
-        s.field = field;                                        \
-        return s;                                               \
+#define GR_CXX_SPEC1(k, type, field)                                                                                   \
+    inline k##_spec k##_init(type field, GR_AT_DEFAULT)                                                                \
+    {                                                                                                                  \
+        k##_spec s{};                                                                                                  \
+        s.base.kind = &k##_kind;                                                                                       \
+        s.base.at = gr_at{file, line};                                                                                 \
+        s.field = field;                                                                                               \
+        return s;                                                                                                      \
     }
 GR_CXX_SPEC1(gr_Input, gr_shape, shape)
 GR_CXX_SPEC1(gr_Dense, int, units)
@@ -71,7 +71,7 @@ inline gr_Adam_spec gr_AdamW_init(GR_AT_DEFAULT)
     return s;
 }
 
-/* ---- models ------------------------------------------------------------------------------------------------------- */
+/* ---- models ------------------------------------------------------------------------------------------------------ */
 
 #undef gr_sequential
 template <class... L> inline gr_model *gr_sequential(const L &...layers)
@@ -120,13 +120,13 @@ inline gr_tensor *gr_weight(gr_build *b, const char *name, gr_shape shape, const
     return gr_weight_at(gr_at{file, line}, b, &o);
 }
 
-/* ---- ops with options --------------------------------------------------------------------------------------------- */
+/* ---- ops with options -------------------------------------------------------------------------------------------- */
 
-#define GR_CXX_REDUCTION(f)                                                                                             \
-    inline gr_tensor *gr_##f(gr_tensor *x, gr_shape axes, bool keepdims = false, GR_AT_DEFAULT)                         \
-    {                                                                                                                   \
-        gr_reduce_args a{x, axes, keepdims};                                                                            \
-        return gr_##f##_at(gr_at{file, line}, &a);                                                                      \
+#define GR_CXX_REDUCTION(f)                                                                                            \
+    inline gr_tensor *gr_##f(gr_tensor *x, gr_shape axes, bool keepdims = false, GR_AT_DEFAULT)                        \
+    {                                                                                                                  \
+        gr_reduce_args a{x, axes, keepdims};                                                                           \
+        return gr_##f##_at(gr_at{file, line}, &a);                                                                     \
     }
 #undef gr_sum
 #undef gr_mean

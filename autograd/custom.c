@@ -79,7 +79,7 @@ static gr_status trace(
     return gr__region_end(r, n_out, out) ? GR_OK : gr_error() != GR_OK ? gr_error() : GR_EARG;
 }
 
-/* ---- checkpoint ------------------------------------------------------------------------------------------------ */
+/* ---- checkpoint -------------------------------------------------------------------------------------------------- */
 
 gr_status gr_checkpoint_at(
     gr_at at, gr_body body, void *ctx, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
@@ -163,7 +163,7 @@ const gr_op gr_op_checkpoint = {.abi = GR_ABI,
     .infer = infer_region,
     .vjp = checkpoint_vjp};
 
-/* ---- custom_gradient ------------------------------------------------------------------------------------------- */
+/* ---- custom_gradient --------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *name;

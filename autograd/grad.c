@@ -30,7 +30,7 @@ typedef struct {
     int64_t n_links, cap_links;
 } pass;
 
-/* ---- what is recorded takes the place of the node it is the gradient of ---------------------------------------- */
+/* ---- what is recorded takes the place of the node it is the gradient of ------------------------------------------ */
 
 typedef struct {
     gr__scope *scope;
@@ -57,7 +57,7 @@ static void record_end(gr_tape *t, recording before, const gr__node *n)
     t->origin = before.origin;
 }
 
-/* ---- the sweeps ------------------------------------------------------------------------------------------------ */
+/* ---- the sweeps -------------------------------------------------------------------------------------------------- */
 
 static void pass_free(pass *p)
 {
@@ -246,7 +246,7 @@ gr_status gr__grad_nodes(
     return s;
 }
 
-/* ---- the public side ------------------------------------------------------------------------------------------- */
+/* ---- the public side --------------------------------------------------------------------------------------------- */
 
 gr_tensor *gr__zeros_of(gr_at at, gr_tensor *x)
 {

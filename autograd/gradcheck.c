@@ -13,7 +13,7 @@
 enum { SMALL = 200, SMALL_SECOND = 24, DIRECTIONS = 8, PICKED = 30 };
 enum { VARIABLES = 64, WANTED = GR_GRADCHECK_MAX + VARIABLES, ALL = WANTED + GR_GRADCHECK_MAX };
 
-/* ---- random numbers -------------------------------------------------------------------------------------------- */
+/* ---- random numbers ---------------------------------------------------------------------------------------------- */
 
 /* SplitMix64: Steele, Lea, Flood 2014 */
 uint64_t gr__check_bits(uint64_t *state)
@@ -35,7 +35,7 @@ double gr__check_normal(uint64_t *state)
     return radius * cos(6.283185307179586 * gr__check_uniform(state));
 }
 
-/* ---- the two derivatives --------------------------------------------------------------------------------------- */
+/* ---- the two derivatives ----------------------------------------------------------------------------------------- */
 
 double gr__check_step(double x)
 {
@@ -186,7 +186,7 @@ static gr_status check_all(const gr__check *c)
     return GR_OK;
 }
 
-/* ---- recording: the function, its gradient, the gradient of that ----------------------------------------------- */
+/* ---- recording: the function, its gradient, the gradient of that ------------------------------------------------- */
 
 typedef struct {
     gr_tape *tape;

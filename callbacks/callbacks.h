@@ -1,5 +1,5 @@
-/* callbacks/callbacks.h: the callbacks, as specs; semantics and defaults are Keras's. They see a run through models/run.h
- * alone. One file each beside this one; early_stopping.c is the one to copy. */
+/* callbacks/callbacks.h: the callbacks, as specs; semantics and defaults are Keras's. They see a run through
+ * models/run.h alone. One file each beside this one; early_stopping.c is the one to copy. */
 #ifndef GRAPE_CALLBACKS_CALLBACKS_H
 #define GRAPE_CALLBACKS_CALLBACKS_H
 
@@ -11,10 +11,10 @@ GR_BEGIN
 typedef enum { GR_MODE_AUTO = 0, GR_MODE_MIN, GR_MODE_MAX } gr_mode;
 
 /* Stops when the monitor has not improved by more than min_delta for `patience` epochs (0 behaves as 1).
- *   options  monitor ("val_loss"), min_delta (0), patience (0), mode, baseline (with has_baseline), restore_best_weights,
- *            start_from_epoch (0), verbose
- *   NaN is never an improvement, and any number improves on NaN (Keras: a first NaN stays the best; .keras_nan does that)
- *   A missing monitor is a warning that lists the known ones. */
+ *   options  monitor ("val_loss"), min_delta (0), patience (0), mode, baseline (with has_baseline),
+ * restore_best_weights, start_from_epoch (0), verbose NaN is never an improvement, and any number improves on NaN
+ * (Keras: a first NaN stays the best; .keras_nan does that) A missing monitor is a warning that lists the known
+ * ones. */
 typedef struct {
     gr_callback base;
     const char *monitor;
@@ -31,10 +31,10 @@ typedef struct {
 extern GR_API const gr_callback_kind gr_EarlyStopping_kind;
 #define gr_EarlyStopping(...) GR_SPEC(gr_EarlyStopping, __VA_ARGS__)
 
-/* Multiplies the learning rate by `factor` when the monitor has not improved for `patience` epochs; adds learning_rate, the
- * rate used in the epoch, to the logs.
- *   options  monitor ("val_loss"), factor (0.1; below 1), patience (10; .has_patience for 0), mode, min_delta (1e-4;
- *            .has_min_delta for 0), cooldown (0; 1 is the same as 0, as in Keras), min_lr (0), verbose */
+/* Multiplies the learning rate by `factor` when the monitor has not improved for `patience` epochs; adds learning_rate,
+ * the rate used in the epoch, to the logs. options  monitor ("val_loss"), factor (0.1; below 1), patience (10;
+ * .has_patience for 0), mode, min_delta (1e-4; .has_min_delta for 0), cooldown (0; 1 is the same as 0, as in Keras),
+ * min_lr (0), verbose */
 typedef struct {
     gr_callback base;
     const char *monitor;

@@ -69,10 +69,17 @@ static const gr_field fields[] = {GR_STRING(gr_EarlyStopping_spec, monitor, .def
     GR_DOUBLE(gr_EarlyStopping_spec, min_delta), GR_INT(gr_EarlyStopping_spec, patience, .has_min = true),
     GR_ENUM_FIELD(gr_EarlyStopping_spec, mode, .choices = modes),
     GR_DOUBLE(gr_EarlyStopping_spec, baseline, .flag = GR_FLAG(gr_EarlyStopping_spec, has_baseline)),
-    GR_BOOL(gr_EarlyStopping_spec, restore_best_weights), GR_INT(gr_EarlyStopping_spec, start_from_epoch, .has_min = true),
-    GR_BOOL(gr_EarlyStopping_spec, verbose), GR_BOOL(gr_EarlyStopping_spec, keras_nan), {0}};
-const gr_callback_kind gr_EarlyStopping_kind = {.name = "EarlyStopping", .size = sizeof(gr_EarlyStopping_spec),
-    .fields = fields, .family = "callback", .state_size = sizeof(state), .on_epoch_end = epoch_end, .on_train_end = train_end,
+    GR_BOOL(gr_EarlyStopping_spec, restore_best_weights),
+    GR_INT(gr_EarlyStopping_spec, start_from_epoch, .has_min = true), GR_BOOL(gr_EarlyStopping_spec, verbose),
+    GR_BOOL(gr_EarlyStopping_spec, keras_nan), {0}};
+const gr_callback_kind gr_EarlyStopping_kind = {.name = "EarlyStopping",
+    .size = sizeof(gr_EarlyStopping_spec),
+    .fields = fields,
+    .family = "callback",
+    .state_size = sizeof(state),
+    .on_epoch_end = epoch_end,
+    .on_train_end = train_end,
     .release = release};
 
-const gr_kind_entry gr__callbacks[] = {{&gr_EarlyStopping_kind.kind, NULL}, {&gr_ReduceLROnPlateau_kind.kind, NULL}, {NULL, NULL}};
+const gr_kind_entry gr__callbacks[] = {
+    {&gr_EarlyStopping_kind.kind, NULL}, {&gr_ReduceLROnPlateau_kind.kind, NULL}, {NULL, NULL}};

@@ -52,9 +52,14 @@ static const gr_field fields[] = {GR_STRING(gr_ReduceLROnPlateau_spec, monitor, 
     GR_INT(gr_ReduceLROnPlateau_spec, patience, .def = 10, .has_min = true,
         .flag = GR_FLAG(gr_ReduceLROnPlateau_spec, has_patience)),
     GR_ENUM_FIELD(gr_ReduceLROnPlateau_spec, mode, .choices = modes),
-    GR_DOUBLE(gr_ReduceLROnPlateau_spec, min_delta, .def = 1e-4, .flag = GR_FLAG(gr_ReduceLROnPlateau_spec, has_min_delta)),
+    GR_DOUBLE(
+        gr_ReduceLROnPlateau_spec, min_delta, .def = 1e-4, .flag = GR_FLAG(gr_ReduceLROnPlateau_spec, has_min_delta)),
     GR_INT(gr_ReduceLROnPlateau_spec, cooldown, .has_min = true),
     GR_DOUBLE(gr_ReduceLROnPlateau_spec, min_lr, .has_min = true), GR_BOOL(gr_ReduceLROnPlateau_spec, verbose),
     GR_BOOL(gr_ReduceLROnPlateau_spec, keras_nan), {0}};
-const gr_callback_kind gr_ReduceLROnPlateau_kind = {.name = "ReduceLROnPlateau", .size = sizeof(gr_ReduceLROnPlateau_spec),
-    .fields = fields, .family = "callback", .state_size = sizeof(state), .on_epoch_end = epoch_end};
+const gr_callback_kind gr_ReduceLROnPlateau_kind = {.name = "ReduceLROnPlateau",
+    .size = sizeof(gr_ReduceLROnPlateau_spec),
+    .fields = fields,
+    .family = "callback",
+    .state_size = sizeof(state),
+    .on_epoch_end = epoch_end};

@@ -62,8 +62,7 @@ static int variable_buffer(gr__plan *p, gr_variable *v)
     return add_buffer(p, (gr__buffer){.space = GR__VARIABLE, .data = v, .bytes = v->bytes, .first = -1});
 }
 
-/* ---- partial results -----------------------------------------------------------------------------------------------
- */
+/* ---- partial results --------------------------------------------------------------------------------------------- */
 
 static int64_t tiles_along(const gr__layout *l, int axes)
 {
@@ -95,8 +94,7 @@ static gr_status partial_values(gr__plan *p, gr__group *g)
     return GR_OK;
 }
 
-/* ---- assignments in place ------------------------------------------------------------------------------------------
- */
+/* ---- assignments in place ---------------------------------------------------------------------------------------- */
 
 typedef struct {
     gr__plan *p;
@@ -253,8 +251,7 @@ static gr_status assignments(gr__plan *p)
     return good ? GR_OK : GR_EMEM;
 }
 
-/* ---- the pass ------------------------------------------------------------------------------------------------------
- */
+/* ---- the pass ---------------------------------------------------------------------------------------------------- */
 
 gr_status gr__plan_buffers(gr__plan *p)
 {

@@ -72,8 +72,7 @@ static unsigned passes_of_environment(void)
     return off;
 }
 
-/* ---- passes over the graph -----------------------------------------------------------------------------------------
- */
+/* ---- passes over the graph --------------------------------------------------------------------------------------- */
 
 static gr_status simplify(gr_program *p)
 {
@@ -147,8 +146,7 @@ static gr_status find_dump(gr_program *p)
     return GR_OK;
 }
 
-/* ---- life ----------------------------------------------------------------------------------------------------------
- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static gr_status check_opts(gr_at at, const gr_tape *t, const gr_program_opts *o)
 {
@@ -224,8 +222,7 @@ void gr_program_free(gr_program *p)
     gr__free(p);
 }
 
-/* ---- plans by batch size -------------------------------------------------------------------------------------------
- */
+/* ---- plans by batch size ----------------------------------------------------------------------------------------- */
 
 /* Memory for the plan, grown if need be: the arena is shared by all plans, which never run at once. */
 static bool make_room(gr_program *p, const gr__plan *plan)
@@ -286,8 +283,7 @@ static gr__plan *plan_for(gr_program *p, int64_t batch)
     return p->plan[0] = plan;
 }
 
-/* ---- running -------------------------------------------------------------------------------------------------------
- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* Does shape `got` fit `want`, given B (or finding it, while it is -1)? */
 static bool shape_fits(gr_shape want, gr_shape got, int64_t *batch)
@@ -427,8 +423,7 @@ gr_status gr_program_run(gr_program *p, gr_array *const in[], gr_array *const ou
     return s;
 }
 
-/* ---- looking at the plan -------------------------------------------------------------------------------------------
- */
+/* ---- looking at the plan ----------------------------------------------------------------------------------------- */
 
 gr_program_stats gr_program_plan(const gr_program *p)
 {

@@ -5,8 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* ---- plan.txt ------------------------------------------------------------------------------------------------------
- */
+/* ---- plan.txt ---------------------------------------------------------------------------------------------------- */
 
 static void print_place(FILE *f, const gr__plan *p, const gr__place *x)
 {
@@ -74,8 +73,7 @@ void gr__dump_plan(FILE *f, const gr__plan *p)
     }
 }
 
-/* ---- memory.svg ----------------------------------------------------------------------------------------------------
- */
+/* ---- memory.svg -------------------------------------------------------------------------------------------------- */
 
 /* Phases to the right, addresses upwards, a rectangle per buffer. */
 static void dump_memory(FILE *f, const gr__plan *p)

@@ -120,8 +120,7 @@ gr_status gr__graph_rebuild(gr__graph *g, gr__rewrite_fn f, void *user)
     return rebuild(g, f, user, true);
 }
 
-/* ---- the first copy ------------------------------------------------------------------------------------------------
- */
+/* ---- the first copy ---------------------------------------------------------------------------------------------- */
 
 /* An assignment that a later one to the same variable overrides is its value and no more. */
 static gr__rewritten forget_overridden(

@@ -48,8 +48,7 @@ static int operand_node(const gr__plan *p, int id, int i)
     return p->value[gr__read_value(p, id, i)].node;
 }
 
-/* ---- readers and edges ---------------------------------------------------------------------------------------------
- */
+/* ---- readers and edges ------------------------------------------------------------------------------------------- */
 
 static bool find_readers(state *s)
 {
@@ -111,8 +110,7 @@ static bool find_edges(state *s)
     return s->edges != NULL;
 }
 
-/* ---- merging -------------------------------------------------------------------------------------------------------
- */
+/* ---- merging ----------------------------------------------------------------------------------------------------- */
 
 static int name_of(const gr__plan *p, const state *s, int node)
 {
@@ -215,8 +213,7 @@ static gr_status try_edge(state *s, edge *e, bool *changed)
     return GR_OK;
 }
 
-/* ---- the pass ------------------------------------------------------------------------------------------------------
- */
+/* ---- the pass ---------------------------------------------------------------------------------------------------- */
 
 static gr_status start_alone(state *s)
 {

@@ -13,8 +13,7 @@ enum {
     STRIPS = 8, /* tasks wanted at least */
 };
 
-/* ---- operands in two dimensions ------------------------------------------------------------------------------------
- */
+/* ---- operands in two dimensions ---------------------------------------------------------------------------------- */
 
 /* Axes d .. end as one: the stride of their collapsed index. False if they do not collapse. */
 static bool collapse(const gr__access *a, int64_t d, int64_t end, int64_t *stride)
@@ -51,8 +50,7 @@ gr__plane gr__plane_of(const gr__access *a, int64_t rows, int64_t cols)
     return x;
 }
 
-/* ---- the set under question ----------------------------------------------------------------------------------------
- */
+/* ---- the set under question -------------------------------------------------------------------------------------- */
 
 typedef struct {
     const gr__plan *p;
@@ -204,8 +202,7 @@ static bool forms(set *s)
     return true;
 }
 
-/* ---- kinds ---------------------------------------------------------------------------------------------------------
- */
+/* ---- kinds ------------------------------------------------------------------------------------------------------- */
 
 /* Axes along which tasks are cut. */
 static int cut(const gr__layout *l)
@@ -393,8 +390,7 @@ static bool choose_kind(set *s)
     return try_kind(s, GR__MAP) || try_kind(s, GR__ROW) || try_kind(s, GR__COL);
 }
 
-/* ---- domains -------------------------------------------------------------------------------------------------------
- */
+/* ---- domains ----------------------------------------------------------------------------------------------------- */
 
 /* Where a node wants the border between rows and columns: the number of columns, or 0 if it does not care. */
 static int64_t wanted_cols(const set *s, int i)

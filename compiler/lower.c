@@ -83,8 +83,7 @@ static void emit(lowering *b, gr__instr in)
     b->code->instr[b->code->n++] = in;
 }
 
-/* ---- operands ------------------------------------------------------------------------------------------------------
- */
+/* ---- operands ---------------------------------------------------------------------------------------------------- */
 
 static bool same_access(const gr__access *a, const gr__access *c)
 {
@@ -140,8 +139,7 @@ static gr__place operand(lowering *b, int i, int k)
     return from >= 0 ? b->made[from] : outer_operand(b, a, b->l->form[i]);
 }
 
-/* ---- results -------------------------------------------------------------------------------------------------------
- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 static bool reads(const gr__plan *p, int node, int value)
 {
@@ -287,8 +285,7 @@ static void lower_contract(lowering *b, int i)
     finish(b, i, in);
 }
 
-/* ---- order and scratch ---------------------------------------------------------------------------------------------
- */
+/* ---- order and scratch ------------------------------------------------------------------------------------------- */
 
 static bool written_here(const gr__code *c, int buffer)
 {
@@ -480,8 +477,7 @@ static void place_slots(lowering *b, places *s)
     c->scratch = s->top;
 }
 
-/* ---- cost ----------------------------------------------------------------------------------------------------------
- */
+/* ---- cost -------------------------------------------------------------------------------------------------------- */
 
 static double estimate_ns(const lowering *b)
 {

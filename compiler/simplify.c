@@ -25,8 +25,7 @@ typedef struct {
     bool inexact, usable; /* an op that does not exist (a build without it) leaves the rule out */
 } rule;
 
-/* ---- reading rules -------------------------------------------------------------------------------------------------
- */
+/* ---- reading rules ----------------------------------------------------------------------------------------------- */
 
 static int parse(pattern *p, const char **s)
 {
@@ -82,8 +81,7 @@ static rule *read_rules(int *n)
     return r;
 }
 
-/* ---- matching ------------------------------------------------------------------------------------------------------
- */
+/* ---- matching ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     gr_tensor *letter[26];
@@ -190,8 +188,7 @@ static gr_tensor *build(const pattern *p, int at, gr_tape *t, const gr__node *n,
     return gr__node_instead(t, n, q->op, NULL, q->n_in, in);
 }
 
-/* ---- the pass ------------------------------------------------------------------------------------------------------
- */
+/* ---- the pass ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     rule *rules;

@@ -16,8 +16,7 @@ static void add_ref(gr__plan *p, gr__step *s, int value, int buffer, bool write)
         s->bytes += (double)(p->value[value].count * gr_dtype_size(p->value[value].dtype));
 }
 
-/* ---- eval on whole buffers -----------------------------------------------------------------------------------------
- */
+/* ---- eval on whole buffers --------------------------------------------------------------------------------------- */
 
 static gr_status run_opaque(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end)
 {
@@ -91,8 +90,7 @@ static gr_status opaque_step(gr__plan *p, gr__step *s, int id)
     return GR_OK;
 }
 
-/* ---- commits -------------------------------------------------------------------------------------------------------
- */
+/* ---- commits ----------------------------------------------------------------------------------------------------- */
 
 static gr_status run_copy(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end)
 {
@@ -150,8 +148,7 @@ static gr_status commit_steps(gr__plan *p, int i)
     return GR_OK;
 }
 
-/* ---- partial results -----------------------------------------------------------------------------------------------
- */
+/* ---- partial results --------------------------------------------------------------------------------------------- */
 
 typedef struct {
     int from, to;

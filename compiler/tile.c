@@ -108,8 +108,7 @@ static void run_contract(const task *t, const gr__instr *in)
     }
 }
 
-/* ---- loads and stores ----------------------------------------------------------------------------------------------
- */
+/* ---- loads and stores -------------------------------------------------------------------------------------------- */
 
 /* n elements of an access from a flat index on, whatever its strides. */
 static void load_run(const gr__access *a, gr_dtype dtype, const char *data, int64_t flat, int64_t n, char *y, bool f64)

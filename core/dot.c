@@ -10,7 +10,7 @@ enum { LABEL = 60, OUTPUT = 400, PATH = 4096 };
 const char *const gr__dot_fill[3] = {"#dbe9f6", "#fde4cf", "#d9f0d3"}, *const gr__dot_line[3] = {
                                                                            "#2c6fae", "#c7651b", "#3d8b37"};
 
-/* ---- text ------------------------------------------------------------------------------------------------------ */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 /* Length of the UTF-8 character at s; 0 if there is none (what follows is no valid text). */
 static int utf8(const unsigned char *s)
@@ -143,7 +143,7 @@ const char *gr__bytes_text(double bytes, char *buf, size_t size)
     return buf;
 }
 
-/* ---- files ----------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static gr_status write_file(gr_at at, const char *who, const char *text, const char *file)
 {

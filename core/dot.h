@@ -29,8 +29,7 @@ GR_API gr_status gr_tape_dot_at(gr_at at, const gr_tape *t, const gr_dot_opts *o
 /* The text alone, freed by gr_text_free; .file is not used. NULL without memory. */
 GR_API char *gr_tape_dot_text(const gr_tape *t, const gr_dot_opts *opts);
 
-/* ---- the writer, for other pictures ---------------------------------------------------------------------------------
- */
+/* ---- the writer, for other pictures ------------------------------------------------------------------------------ */
 
 /* Writes one digraph. Ids are the caller's own words and need no escaping; labels may be anybody's text, in which \n
  * separates lines. `style` is a list of attributes ("shape=box, style=filled") or "". */

@@ -12,7 +12,7 @@
 
 enum { FOLD_ABOVE = 500, FOLDED_NODES = 120, DEEPEST = 8, ID = 96, LABEL = 700 };
 
-/* ---- labels ---------------------------------------------------------------------------------------------------- */
+/* ---- labels ------------------------------------------------------------------------------------------------------ */
 
 /* Bytes of a tensor, or bytes per element of the batch. */
 static double bytes_of(const gr_tensor *x, bool *per_batch)
@@ -98,7 +98,7 @@ static const char *node_style(const gr__node *n, char style[200])
     return style;
 }
 
-/* ---- unfolded -------------------------------------------------------------------------------------------------- */
+/* ---- unfolded ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     gr__dot *d;
@@ -249,7 +249,7 @@ static bool draw_all(gr__dot *d, const gr_tape *t, const double *time_us)
     return good;
 }
 
-/* ---- folded ---------------------------------------------------------------------------------------------------- */
+/* ---- folded ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     const gr__scope *scope; /* NULL: an input on its own */
@@ -392,7 +392,7 @@ static bool draw_folded(gr__dot *d, const gr_tape *t, const double *time_us)
     return good;
 }
 
-/* ---- the public side ------------------------------------------------------------------------------------------- */
+/* ---- the public side --------------------------------------------------------------------------------------------- */
 
 char *gr_tape_dot_text(const gr_tape *t, const gr_dot_opts *opts)
 {

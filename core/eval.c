@@ -171,8 +171,7 @@ static gr_status run(frame *f, const env *e)
     return GR_OK;
 }
 
-/* ---- the public side ----------------------------------------------------------------------------------------------
- */
+/* ---- the public side --------------------------------------------------------------------------------------------- */
 
 /* B from the bound inputs: every symbolic dimension must agree. */
 static gr_status find_batch(const gr_eval_opts *o, env *e)

@@ -121,8 +121,7 @@ gr_tensor *gr_scalar_at(gr_at at, gr_tensor *x, double c)
     return gr__is_bad(x) ? GR_BAD : gr_number_at(at, x->node->tape, x->dtype, c);
 }
 
-/* ---- variables ----------------------------------------------------------------------------------------------------
- */
+/* ---- variables --------------------------------------------------------------------------------------------------- */
 
 static gr_tensor **state_of(gr_tape *t, gr_variable *v)
 {

@@ -59,14 +59,15 @@ gr__region *gr__region_begin(gr_tape *parent, int n_args, gr_tensor *const *args
     t->parent = parent;
     t->region = r;
     t->phase = parent->phase;
-    t->scope = gr__scope_copy(t, parent->scope); /* the body's nodes belong to the layer around it */
+    t->scope = gr__scope_copy(t, parent->scope);  /* the body's nodes belong to the layer around it */
     if (!t->scope || !gr__tape_hold(parent, r)) { /* from here on the parent frees it, finished or not */
         gr_tape_free(t);
         gr__free(r);
         return NULL;
     }
     for (int i = 0; i < n_args; i++)
-        if (gr__is_bad(args[i]) || gr__is_bad(gr__region_param(t, args[i]->dtype, args[i]->shape, NULL, args[i]->node->at)))
+        if (gr__is_bad(args[i]) ||
+            gr__is_bad(gr__region_param(t, args[i]->dtype, args[i]->shape, NULL, args[i]->node->at)))
             return NULL;
     return r;
 }

@@ -95,7 +95,7 @@ static gr_status references(gr__reader *r, const level *v, char end, int *n, gr_
     return GR_OK;
 }
 
-/* ---- attributes ------------------------------------------------------------------------------------------------ */
+/* ---- attributes -------------------------------------------------------------------------------------------------- */
 
 static gr_status field(gr__reader *r, line *l)
 {
@@ -157,7 +157,7 @@ static gr_status attributes(gr__reader *r, line *l)
     return GR_OK;
 }
 
-/* ---- scopes ---------------------------------------------------------------------------------------------------- */
+/* ---- scopes ------------------------------------------------------------------------------------------------------ */
 
 static const gr__scope *above_scope(const gr_tape *t, const gr__scope *like)
 {
@@ -227,7 +227,7 @@ static gr_status scope_line(gr__reader *r, const level *v)
     return gr__read_take(r, '@') ? place(r, v, &s->at) : GR_OK;
 }
 
-/* ---- node lines ------------------------------------------------------------------------------------------------ */
+/* ---- node lines -------------------------------------------------------------------------------------------------- */
 
 static gr_status marks(gr__reader *r, const level *v, line *l)
 {
@@ -286,7 +286,7 @@ static gr_status read_line(gr__reader *r, const level *v, line *l)
     return marks(r, v, l);
 }
 
-/* ---- nodes ----------------------------------------------------------------------------------------------------- */
+/* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
 static gr_status find_variable(const gr__reader *r, const line *l, gr_variable **out)
 {

@@ -3,7 +3,7 @@
 #include "core/number.h"
 #include <string.h>
 
-/* ---- words ----------------------------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 gr_status gr__read_fail(const gr__reader *r, gr_status status, const char *format, ...)
 {
@@ -144,7 +144,7 @@ gr_status gr__read_integer(gr__reader *r, int64_t low, int64_t high, int64_t *ou
     return GR_OK;
 }
 
-/* ---- types, values, references --------------------------------------------------------------------------------- */
+/* ---- types, values, references ----------------------------------------------------------------------------------- */
 
 gr_status gr__read_type(gr__reader *r, gr_dtype *dtype, gr_shape *shape)
 {

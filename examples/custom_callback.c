@@ -24,8 +24,11 @@ static gr_status spike_batch_end(gr_run *run)
 }
 
 static const gr_field spike_fields[] = {GR_FLOAT(StopOnSpike_spec, factor, .required = true, .min = 1), {0}};
-static const gr_callback_kind StopOnSpike_kind = {.name = "StopOnSpike", .size = sizeof(StopOnSpike_spec),
-    .fields = spike_fields, .state_size = sizeof(spike_state), .on_train_batch_end = spike_batch_end};
+static const gr_callback_kind StopOnSpike_kind = {.name = "StopOnSpike",
+    .size = sizeof(StopOnSpike_spec),
+    .fields = spike_fields,
+    .state_size = sizeof(spike_state),
+    .on_train_batch_end = spike_batch_end};
 #define StopOnSpike(...) GR_SPEC(StopOnSpike, .factor = __VA_ARGS__)
 
 enum { ROWS = 4000, WIDTH = 16 };
@@ -43,8 +46,8 @@ int main(void)
     }
     gr_model *m = gr_sequential(gr_Input(GR_SHAPE(WIDTH)), gr_Dense(64, .activation = "relu"), gr_Dense(1));
     gr_compile(m, .optimizer = gr_SGD(.learning_rate = 2), .loss = "mse");
-    gr_history *h = gr_fit(m, gr_xy(GR_LIST(x), GR_LIST(y)), .epochs = 20, .batch_size = 32,
-        .callbacks = {StopOnSpike(3)});
+    gr_history *h =
+        gr_fit(m, gr_xy(GR_LIST(x), GR_LIST(y)), .epochs = 20, .batch_size = 32, .callbacks = {StopOnSpike(3)});
     const char *why;
     if (h && gr_history_stopped(h, &why))
         printf("stopped in epoch %d: %s\n", gr_history_epochs(h), why);

@@ -18,7 +18,8 @@ static gr_status adaptive_clip(gr_update *u, const void *spec, int n, gr_tensor 
     return gr_update_status(u); /* GR_OK unless one of the nodes is GR_BAD */
 }
 
-static const gr_field clip_fields[] = {GR_FLOAT(AdaptiveClip_spec, ratio, .required = true, .min = 0, .has_min = true), {0}};
+static const gr_field clip_fields[] = {
+    GR_FLOAT(AdaptiveClip_spec, ratio, .required = true, .min = 0, .has_min = true), {0}};
 static const gr_clip_kind AdaptiveClip_kind = {
     .name = "AdaptiveClip", .size = sizeof(AdaptiveClip_spec), .fields = clip_fields, .apply = adaptive_clip};
 #define AdaptiveClip(...) GR_SPEC(AdaptiveClip, .ratio = __VA_ARGS__)

@@ -1,5 +1,5 @@
-/* examples/custom_model.c: a residual block of one's own, composed of ops; its gradient is checked, then a model with two
- * of them learns to tell which of two interleaved spirals a point lies on. */
+/* examples/custom_model.c: a residual block of one's own, composed of ops; its gradient is checked, then a model with
+ * two of them learns to tell which of two interleaved spirals a point lies on. */
 #include <grape.h>
 #include <math.h>
 

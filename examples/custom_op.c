@@ -8,17 +8,17 @@ typedef struct {
     double a; /* frequency, > 0 */
 } snake_attr;
 
-#define SNAKE_EVAL(T, sine)                                             \
-    static gr_status snake_eval_##T(const gr_call *c)                   \
-    {                                                                   \
-        const snake_attr *p = c->attr;                                  \
-        const T *x = c->in[0].data, a = (T)p->a;                        \
-        T *y = c->out[0].data;                                          \
-        for (int64_t i = 0, n = gr_shape_size(c->in[0].shape); i < n; i++) { \
-            T s = sine(a * x[i]);                                       \
-            y[i] = x[i] + s * s / a;                                    \
-        }                                                               \
-        return GR_OK;                                                   \
+#define SNAKE_EVAL(T, sine)                                                                                            \
+    static gr_status snake_eval_##T(const gr_call *c)                                                                  \
+    {                                                                                                                  \
+        const snake_attr *p = c->attr;                                                                                 \
+        const T *x = c->in[0].data, a = (T)p->a;                                                                       \
+        T *y = c->out[0].data;                                                                                         \
+        for (int64_t i = 0, n = gr_shape_size(c->in[0].shape); i < n; i++) {                                           \
+            T s = sine(a * x[i]);                                                                                      \
+            y[i] = x[i] + s * s / a;                                                                                   \
+        }                                                                                                              \
+        return GR_OK;                                                                                                  \
     }
 SNAKE_EVAL(float, sinf)
 SNAKE_EVAL(double, sin)
@@ -35,9 +35,18 @@ static void snake_vjp(gr_vjp *v)
 static const gr_field snake_fields[] = {GR_DOUBLE(snake_attr, a, .required = true), {0}};
 static const snake_attr half = {0.5}, two = {2};
 static const gr_op snake_op = {
-    .abi = GR_ABI, .name = "snake", .doc = "x + sin(a x)^2 / a", .n_in = 1, .n_out = 1, .traits = GR_ELEMENTWISE | GR_EXPENSIVE,
-    .attrs = snake_fields, .attr_size = sizeof(snake_attr), .infer = gr_infer_same, .eval_f32 = snake_eval_float,
-    .eval_f64 = snake_eval_double, .vjp = snake_vjp,
+    .abi = GR_ABI,
+    .name = "snake",
+    .doc = "x + sin(a x)^2 / a",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = GR_ELEMENTWISE | GR_EXPENSIVE,
+    .attrs = snake_fields,
+    .attr_size = sizeof(snake_attr),
+    .infer = gr_infer_same,
+    .eval_f32 = snake_eval_float,
+    .eval_f64 = snake_eval_double,
+    .vjp = snake_vjp,
     .samples = GR_SAMPLES({-3, 3, {GR_DIMS(4, 3)}, .attr = &two}, {-3, 3, {GR_DIMS(2, 1, 7)}, .attr = &half}),
 };
 
@@ -56,7 +65,8 @@ static gr_tensor *snake_call(gr_build *b, const void *spec, gr_tensor *x)
     (void)b;
     return snake(x, ((const Snake_spec *)spec)->a);
 }
-static const gr_field snake_layer_fields[] = {GR_DOUBLE(Snake_spec, a, .required = true, .min = 0, .above_min = true, .has_min = true), {0}};
+static const gr_field snake_layer_fields[] = {
+    GR_DOUBLE(Snake_spec, a, .required = true, .min = 0, .above_min = true, .has_min = true), {0}};
 static const gr_layer_kind Snake_kind = {
     .name = "Snake", .size = sizeof(Snake_spec), .fields = snake_layer_fields, .call = snake_call};
 #define Snake(...) GR_SPEC(Snake, .a = __VA_ARGS__)
@@ -80,7 +90,8 @@ int main(void)
     }
     gr_model *m = gr_sequential(gr_Input(GR_SHAPE(1)), gr_Dense(32), Snake(2), gr_Dense(32), Snake(2), gr_Dense(1));
     gr_compile(m, .optimizer = gr_Adam(.learning_rate = 0.005f), .loss = "mse");
-    gr_history *h = gr_fit(m, gr_xy(GR_LIST(x), GR_LIST(y)), .epochs = 60, .batch_size = 64, .verbose = GR_VERBOSE_SILENT);
+    gr_history *h =
+        gr_fit(m, gr_xy(GR_LIST(x), GR_LIST(y)), .epochs = 60, .batch_size = 64, .verbose = GR_VERBOSE_SILENT);
     int n;
     const double *loss = h ? gr_history_get(h, "loss", &n) : NULL;
     if (loss)

@@ -1,4 +1,5 @@
-/* examples/look_inside.c: pictures of every stage: the layers, the tape, its gradient, the compiled program, its memory.
+/* examples/look_inside.c: pictures of every stage: the layers, the tape, its gradient, the compiled program, its
+ * memory.
  *
  *   look_inside [DIR]      writes into DIR (default: .) and says what is what */
 #include <grape.h>
@@ -48,9 +49,9 @@ int main(int argc, char **argv)
     if (p && gr_program_dump(p, dir) == GR_OK) {
         gr_program_stats s = gr_program_plan(p);
         printf("%s/groups.dot, plan.txt, memory.svg: the compiled program\n", dir);
-        printf("  %lld nodes, %lld groups, %lld steps in %lld phases, arena %.1f KiB (lower bound %.1f)\n", (long long)s.nodes,
-            (long long)s.groups, (long long)s.steps, (long long)s.phases, (double)s.arena_bytes / 1024,
-            (double)s.lower_bound_bytes / 1024);
+        printf("  %lld nodes, %lld groups, %lld steps in %lld phases, arena %.1f KiB (lower bound %.1f)\n",
+            (long long)s.nodes, (long long)s.groups, (long long)s.steps, (long long)s.phases,
+            (double)s.arena_bytes / 1024, (double)s.lower_bound_bytes / 1024);
     }
     gr_model *m = gr_sequential(gr_Input(GR_SHAPE(784)), gr_Dense(512, .activation = "relu"), gr_BatchNormalization(),
         gr_Dense(10, .activation = "softmax"));

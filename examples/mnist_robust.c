@@ -1,5 +1,5 @@
-/* examples/mnist_robust.c: a more robust MNIST classifier with batch normalization, gradient clipping, early stopping and a
- * learning rate that falls on a plateau; its loss curves, and with --baseline a plain network beside it.
+/* examples/mnist_robust.c: a more robust MNIST classifier with batch normalization, gradient clipping, early stopping
+ * and a learning rate that falls on a plateau; its loss curves, and with --baseline a plain network beside it.
  *
  *   mnist_robust [--data DIR] [--seed N] [--epochs N] [--batch N] [--threads N] [--no-shuffle] [--init FILE.npz]
  *                [--clipnorm X] [--clipvalue X] [--monitor NAME] [--json FILE] [--out DIR] [--baseline] */
@@ -21,7 +21,7 @@ typedef struct {
     bool no_shuffle, baseline;
 } options;
 
-/* ---- the tutorial ------------------------------------------------------------------------------------------------- */
+/* ---- the tutorial ------------------------------------------------------------------------------------------------ */
 
 static void prepare(gr_array *x, gr_array *y)
 {
@@ -33,12 +33,8 @@ static void prepare(gr_array *x, gr_array *y)
 
 static gr_model *robust_model(const options *o)
 {
-    gr_model *m = gr_sequential(gr_Input(GR_SHAPE(784)),
-        gr_Dense(512, .activation = "relu"),
-        gr_BatchNormalization(),
-        gr_Dense(128, .activation = "relu"),
-        gr_BatchNormalization(),
-        gr_Dense(10, .activation = "softmax"));
+    gr_model *m = gr_sequential(gr_Input(GR_SHAPE(784)), gr_Dense(512, .activation = "relu"), gr_BatchNormalization(),
+        gr_Dense(128, .activation = "relu"), gr_BatchNormalization(), gr_Dense(10, .activation = "softmax"));
     gr_compile(m, .optimizer = gr_Adam(.clipnorm = o->clipnorm, .clipvalue = o->clipvalue),
         .loss = "categorical_crossentropy", .metrics = {"accuracy"});
     return m;
@@ -69,7 +65,7 @@ static void plot(const gr_history *history, const char *file)
         .curves = {{"loss", "Training Loss", "circle"}, {"val_loss", "Validation Loss", "square"}});
 }
 
-/* ---- around it ---------------------------------------------------------------------------------------------------- */
+/* ---- around it --------------------------------------------------------------------------------------------------- */
 
 static double seconds(clockid_t clock)
 {
@@ -112,15 +108,16 @@ static int best_epoch(const gr_history *h, const char *monitor)
     return gr_history_restored(h) ? gr_history_restored(h) : best + 1;
 }
 
-static void write_json(const options *o, gr_model *m, const gr_history *h, gr_scores score, double first_ms, double data_ms)
+static void write_json(
+    const options *o, gr_model *m, const gr_history *h, gr_scores score, double first_ms, double data_ms)
 {
     FILE *f = fopen(o->json, "w");
     if (!f) {
         fprintf(stderr, "mnist_robust: %s cannot be written\n", o->json);
         exit(1);
     }
-    fprintf(f, "{\"test_loss\": %.9g, \"test_accuracy\": %.9g, \"epochs\": %d, \"best_epoch\": %d,\n \"history\": {", score.loss,
-        score.metric[0], gr_history_epochs(h), best_epoch(h, o->monitor));
+    fprintf(f, "{\"test_loss\": %.9g, \"test_accuracy\": %.9g, \"epochs\": %d, \"best_epoch\": %d,\n \"history\": {",
+        score.loss, score.metric[0], gr_history_epochs(h), best_epoch(h, o->monitor));
     for (int i = 0; i < gr_history_key_count(h); i++) {
         int n;
         const double *v = gr_history_get(h, gr_history_key(h, i), &n);
@@ -134,8 +131,10 @@ static void write_json(const options *o, gr_model *m, const gr_history *h, gr_sc
         fprintf(f, "%s%.9g", i ? ", " : "", (double)loss[i]);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    fprintf(f, "],\n \"step_ms_median\": %.4f, \"first_step_ms\": %.3f, \"data_ms\": %.3f, \"peak_rss_mib\": %.1f,\n"
-        " \"weights_hash\": \"%016llx\"}\n", gr_history_step_ms(h), first_ms, data_ms, (double)usage.ru_maxrss / 1024,
+    fprintf(f,
+        "],\n \"step_ms_median\": %.4f, \"first_step_ms\": %.3f, \"data_ms\": %.3f, \"peak_rss_mib\": %.1f,\n"
+        " \"weights_hash\": \"%016llx\"}\n",
+        gr_history_step_ms(h), first_ms, data_ms, (double)usage.ru_maxrss / 1024,
         (unsigned long long)gr_model_weights_hash(m));
     if (fclose(f) != 0)
         fprintf(stderr, "mnist_robust: %s cannot be written\n", o->json);
@@ -144,28 +143,55 @@ static void write_json(const options *o, gr_model *m, const gr_history *h, gr_sc
 static options parse(int argc, char **argv)
 {
     options o = {.monitor = "val_loss", .out = ".", .seed = 1234, .epochs = 20, .batch = 128};
-    static const struct option known[] = {{"data", 1, 0, 'd'}, {"seed", 1, 0, 's'}, {"epochs", 1, 0, 'e'}, {"batch", 1, 0, 'b'},
-        {"threads", 1, 0, 't'}, {"no-shuffle", 0, 0, 'n'}, {"init", 1, 0, 'i'}, {"clipnorm", 1, 0, 'c'},
-        {"clipvalue", 1, 0, 'v'}, {"monitor", 1, 0, 'm'}, {"json", 1, 0, 'j'}, {"out", 1, 0, 'o'}, {"baseline", 0, 0, 'B'},
-        {"help", 0, 0, 'h'}, {0}};
+    static const struct option known[] = {{"data", 1, 0, 'd'}, {"seed", 1, 0, 's'}, {"epochs", 1, 0, 'e'},
+        {"batch", 1, 0, 'b'}, {"threads", 1, 0, 't'}, {"no-shuffle", 0, 0, 'n'}, {"init", 1, 0, 'i'},
+        {"clipnorm", 1, 0, 'c'}, {"clipvalue", 1, 0, 'v'}, {"monitor", 1, 0, 'm'}, {"json", 1, 0, 'j'},
+        {"out", 1, 0, 'o'}, {"baseline", 0, 0, 'B'}, {"help", 0, 0, 'h'}, {0}};
     bool norm_given = false;
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;)
         switch (c) {
-        case 'd': o.data = optarg; break;
-        case 's': o.seed = atoi(optarg); break;
-        case 'e': o.epochs = atoi(optarg); break;
-        case 'b': o.batch = atoi(optarg) > 0 ? atoi(optarg) : -1; break; /* 0 would mean the default */
-        case 't': o.threads = atoi(optarg); break;
-        case 'n': o.no_shuffle = true; break;
-        case 'i': o.init = optarg; break;
-        case 'c': o.clipnorm = (float)atof(optarg), norm_given = true; break;
-        case 'v': o.clipvalue = (float)atof(optarg); break;
-        case 'm': o.monitor = optarg; break;
-        case 'j': o.json = optarg; break;
-        case 'o': o.out = optarg; break;
-        case 'B': o.baseline = true; break;
+        case 'd':
+            o.data = optarg;
+            break;
+        case 's':
+            o.seed = atoi(optarg);
+            break;
+        case 'e':
+            o.epochs = atoi(optarg);
+            break;
+        case 'b':
+            o.batch = atoi(optarg) > 0 ? atoi(optarg) : -1;
+            break; /* 0 would mean the default */
+        case 't':
+            o.threads = atoi(optarg);
+            break;
+        case 'n':
+            o.no_shuffle = true;
+            break;
+        case 'i':
+            o.init = optarg;
+            break;
+        case 'c':
+            o.clipnorm = (float)atof(optarg), norm_given = true;
+            break;
+        case 'v':
+            o.clipvalue = (float)atof(optarg);
+            break;
+        case 'm':
+            o.monitor = optarg;
+            break;
+        case 'j':
+            o.json = optarg;
+            break;
+        case 'o':
+            o.out = optarg;
+            break;
+        case 'B':
+            o.baseline = true;
+            break;
         default:
-            fprintf(c == 'h' ? stdout : stderr, "usage: mnist_robust [--data DIR] [--seed N] [--epochs N] [--batch N] "
+            fprintf(c == 'h' ? stdout : stderr,
+                "usage: mnist_robust [--data DIR] [--seed N] [--epochs N] [--batch N] "
                 "[--threads N] [--no-shuffle]\n  [--init FILE.npz] [--clipnorm X] [--clipvalue X] [--monitor NAME] "
                 "[--json FILE] [--out DIR] [--baseline]\n");
             exit(c == 'h' ? 0 : 2);
@@ -197,8 +223,8 @@ int main(int argc, char **argv)
     gr_data train = gr_xy(GR_LIST(mnist.x_train), GR_LIST(mnist.y_train));
     gr_data test = gr_xy(GR_LIST(mnist.x_test), GR_LIST(mnist.y_test));
     char banner[512];
-    printf("%s\ndata: %s, %lld train / %lld test\n\n", gr_info_banner(banner, sizeof banner), mnist.source, (long long)gr_array_dim(mnist.x_train, 0),
-        (long long)gr_array_dim(mnist.x_test, 0));
+    printf("%s\ndata: %s, %lld train / %lld test\n\n", gr_info_banner(banner, sizeof banner), mnist.source,
+        (long long)gr_array_dim(mnist.x_train, 0), (long long)gr_array_dim(mnist.x_test, 0));
     fflush(stdout);
 
     gr_model *robust = robust_model(&o);
@@ -234,8 +260,8 @@ int main(int argc, char **argv)
     if (o.baseline && gr_error() == GR_OK) {
         gr_model *plain = plain_model(train, &o);
         gr_scores base = gr_evaluate(plain, test, .batch_size = 128);
-        printf("\n%-22s %-10s %s\n%-22s %-10.4f %.4f\n%-22s %-10.4f %.4f\n", "test", "accuracy", "loss", "robust", score.metric[0],
-            score.loss, "plain baseline", base.metric[0], base.loss);
+        printf("\n%-22s %-10s %s\n%-22s %-10.4f %.4f\n%-22s %-10.4f %.4f\n", "test", "accuracy", "loss", "robust",
+            score.metric[0], score.loss, "plain baseline", base.metric[0], base.loss);
         gr_model_free(plain);
     }
     gr_history_free(history), gr_model_free(robust), gr_dataset_free(&mnist);

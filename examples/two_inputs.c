@@ -66,8 +66,8 @@ int main(int argc, char **argv)
     gr_model *m = gr_model_new(SameDigit(128), .inputs = {gr_Input(GR_SHAPE(784)), gr_Input(GR_SHAPE(784))});
     gr_compile(m, .optimizer = gr_Adam(), .loss = "binary_crossentropy", .metrics = {"accuracy"});
     gr_summary(m, stdout);
-    gr_history *h = gr_fit(m, gr_xy(GR_LIST(left, right), GR_LIST(same)), .epochs = 5, .batch_size = 128,
-        .validation_split = 0.1f);
+    gr_history *h =
+        gr_fit(m, gr_xy(GR_LIST(left, right), GR_LIST(same)), .epochs = 5, .batch_size = 128, .validation_split = 0.1f);
     int n;
     const double *accuracy = h ? gr_history_get(h, "val_accuracy", &n) : NULL;
     if (accuracy)

@@ -34,11 +34,11 @@ static gr_tensor *apply_linear(const void *spec, gr_tensor *x)
     (void)spec;
     return x;
 }
-#define PLAIN(name)                                                 \
-    static gr_tensor *apply_##name(const void *spec, gr_tensor *x)  \
-    {                                                               \
-        (void)spec;                                                 \
-        return gr_##name(x);                                        \
+#define PLAIN(name)                                                                                                    \
+    static gr_tensor *apply_##name(const void *spec, gr_tensor *x)                                                     \
+    {                                                                                                                  \
+        (void)spec;                                                                                                    \
+        return gr_##name(x);                                                                                           \
     }
 PLAIN(relu)
 PLAIN(sigmoid)
@@ -82,9 +82,9 @@ static const gr_field leaky_fields[] = {GR_DOUBLE(leaky, negative_slope, .def = 
 static const gr_field elu_fields[] = {GR_DOUBLE(elu, alpha, .def = 1), {0}};
 static const gr_field gelu_fields[] = {GR_BOOL(gelu, approximate), {0}};
 
-#define ROW(id, text, spec, table) \
-    static const activation_kind id##_kind = {.name = text, .size = sizeof(spec), .fields = table, .family = "activation", \
-        .apply = apply_##id}
+#define ROW(id, text, spec, table)                                                                                     \
+    static const activation_kind id##_kind = {                                                                         \
+        .name = text, .size = sizeof(spec), .fields = table, .family = "activation", .apply = apply_##id}
 ROW(linear, "linear", plain, NULL);
 ROW(relu, "relu", plain, NULL);
 ROW(sigmoid, "sigmoid", plain, NULL);
@@ -102,11 +102,11 @@ ROW(leaky_relu, "leaky_relu", leaky, leaky_fields);
 ROW(elu, "elu", elu, elu_fields);
 ROW(gelu, "gelu", gelu, gelu_fields);
 
-static const gr_kind_entry activations[] = {{&linear_kind.kind, NULL}, {&relu_kind.kind, NULL}, {&sigmoid_kind.kind, NULL},
-    {&tanh_kind.kind, NULL}, {&softmax_kind.kind, NULL}, {&log_softmax_kind.kind, NULL}, {&softplus_kind.kind, NULL},
-    {&softsign_kind.kind, NULL}, {&silu_kind.kind, "swish"}, {&selu_kind.kind, NULL}, {&exp_kind.kind, NULL},
-    {&relu6_kind.kind, NULL}, {&hard_sigmoid_kind.kind, NULL}, {&leaky_relu_kind.kind, NULL}, {&elu_kind.kind, NULL},
-    {&gelu_kind.kind, NULL}, {NULL, NULL}};
+static const gr_kind_entry activations[] = {{&linear_kind.kind, NULL}, {&relu_kind.kind, NULL},
+    {&sigmoid_kind.kind, NULL}, {&tanh_kind.kind, NULL}, {&softmax_kind.kind, NULL}, {&log_softmax_kind.kind, NULL},
+    {&softplus_kind.kind, NULL}, {&softsign_kind.kind, NULL}, {&silu_kind.kind, "swish"}, {&selu_kind.kind, NULL},
+    {&exp_kind.kind, NULL}, {&relu6_kind.kind, NULL}, {&hard_sigmoid_kind.kind, NULL}, {&leaky_relu_kind.kind, NULL},
+    {&elu_kind.kind, NULL}, {&gelu_kind.kind, NULL}, {NULL, NULL}};
 
 /* A loss on y goes back to x, the logits: more exact, and what Keras does. */
 static bool remember_logits(gr_build *b, const gr_tensor *y, gr_tensor *x, const char *name)
@@ -133,7 +133,8 @@ gr_tensor *gr_activation_at(gr_at at, gr_build *b, const char *name, gr_tensor *
     gr_tensor *y = a->kind->apply(a, x);
     const activation_kind *kind = a->kind;
     gr_spec_free(a);
-    if ((kind == &softmax_kind || kind == &sigmoid_kind) && gr_status_of(y) == GR_OK && !remember_logits(b, y, x, kind->name))
+    if ((kind == &softmax_kind || kind == &sigmoid_kind) && gr_status_of(y) == GR_OK &&
+        !remember_logits(b, y, x, kind->name))
         return GR_BAD;
     return y;
 }

@@ -1,10 +1,11 @@
-/* models/build.c: tracing a model function: layer names and scopes, weights found by path, logits remembered. See layer.h. */
+/* models/build.c: tracing a model function: layer names and scopes, weights found by path, logits remembered. See
+ * layer.h. */
 #include "core/mem.h"
 #include "models/build_impl.h"
 #include "models/initializer.h"
 #include <string.h>
 
-/* ---- the weights -------------------------------------------------------------------------------------------------- */
+/* ---- the weights ------------------------------------------------------------------------------------------------- */
 
 gr_variable *gr__store_find(const gr__store *s, const char *path)
 {
@@ -76,8 +77,10 @@ gr_tensor *gr_weight_at(gr_at at, gr_build *b, const gr_weight_opts *o)
     snprintf(path + n, sizeof path - n, "%s", o->name);
     gr_variable *v = gr__store_find(b->store, path);
     if (gr_shape_size(o->shape) < 0)
-        gr_fail(GR_ESHAPE, at, "weight: argument shape: expected plain sizes (a weight cannot depend on the batch size), "
-            "found %s for %s", gr_shape_text(o->shape, text, sizeof text), path);
+        gr_fail(GR_ESHAPE, at,
+            "weight: argument shape: expected plain sizes (a weight cannot depend on the batch size), "
+            "found %s for %s",
+            gr_shape_text(o->shape, text, sizeof text), path);
     else if (v && !gr_shape_equal(gr_variable_shape(v), o->shape))
         gr_fail(GR_ESHAPE, at, "weight: argument shape: expected %s, the shape that %s has already, found %s",
             gr_shape_text(gr_variable_shape(v), text, sizeof text), path, gr_shape_text(o->shape, found, sizeof found));
@@ -86,7 +89,7 @@ gr_tensor *gr_weight_at(gr_at at, gr_build *b, const gr_weight_opts *o)
     return note_layers(b);
 }
 
-/* ---- layers ------------------------------------------------------------------------------------------------------- */
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 /* The option called "name" of a layer's spec, if its kind has one and it is set. */
 static const char *given_name(const gr_layer *spec)
@@ -137,8 +140,10 @@ gr_layer_ref *gr_layer_make(gr_build *b, const gr_layer *layer)
     ref->name = given ? gr__arena_strdup(&b->arena, given) : numbered_name(b, copy->kind->name);
     for (const gr_layer_ref *other = ref->next; given && other; other = other->next)
         if (other->parent == ref->parent && strcmp(other->name, given) == 0) {
-            gr_fail(GR_EARG, layer->at, "%s: argument name: expected a name of its own, found '%s' a second time; "
-                "to share weights use gr_layer_make and gr_apply_ref", copy->kind->name, given);
+            gr_fail(GR_EARG, layer->at,
+                "%s: argument name: expected a name of its own, found '%s' a second time; "
+                "to share weights use gr_layer_make and gr_apply_ref",
+                copy->kind->name, given);
             return NULL;
         }
     return ref->name ? ref : NULL;
@@ -153,8 +158,8 @@ static gr_status call(gr_build *b, const gr_layer *spec, int n_in, gr_tensor *co
         out[i] = GR_BAD;
     if (k->call) {
         if (n_in != 1 || n_out != 1)
-            return gr_fail(GR_EARG, spec->at, "%s: argument inputs: expected one in and one out, found %d and %d", k->name, n_in,
-                n_out);
+            return gr_fail(GR_EARG, spec->at, "%s: argument inputs: expected one in and one out, found %d and %d",
+                k->name, n_in, n_out);
         out[0] = k->call(b, spec, in[0]);
         if (!out[0])
             return gr_fail(GR_EARG, spec->at, "%s: result: expected a tensor, found NULL", k->name);
@@ -163,7 +168,8 @@ static gr_status call(gr_build *b, const gr_layer *spec, int n_in, gr_tensor *co
     if (!k->call_n)
         return gr_fail(GR_EARG, spec->at, "%s: kind: expected .call or .call_n", k->name);
     if (n_out != (k->n_out ? k->n_out : 1))
-        return gr_fail(GR_EARG, spec->at, "%s: argument outputs: expected %d, found %d", k->name, k->n_out ? k->n_out : 1, n_out);
+        return gr_fail(
+            GR_EARG, spec->at, "%s: argument outputs: expected %d, found %d", k->name, k->n_out ? k->n_out : 1, n_out);
     GR_TRY(k->call_n(b, spec, n_in, in, n_out, out));
     for (int i = 0; i < n_out; i++)
         GR_TRY(gr_status_of(out[i]));
@@ -189,8 +195,12 @@ static void note_applied(gr_build *b, const gr_layer_ref *ref, int n_in, gr_tens
         b->cap_applied = cap;
     }
     gr__applied *a = &b->applied[b->n_applied++];
-    *a = (gr__applied){.name = ref->name, .kind = ref->spec->kind->name, .output = gr_shape_of(out), .dtype = gr_dtype_of(out),
-        .out = (gr_tensor *)out, .n_in = n_in < 8 ? n_in : 8};
+    *a = (gr__applied){.name = ref->name,
+        .kind = ref->spec->kind->name,
+        .output = gr_shape_of(out),
+        .dtype = gr_dtype_of(out),
+        .out = (gr_tensor *)out,
+        .n_in = n_in < 8 ? n_in : 8};
     for (int i = 0; i < a->n_in; i++)
         a->in[i] = in[i];
     const gr_field *f = gr_field_find(ref->spec->kind->fields, "activation");
@@ -198,7 +208,8 @@ static void note_applied(gr_build *b, const gr_layer_ref *ref, int n_in, gr_tens
         memcpy(&a->activation, (const char *)ref->spec + f->offset, sizeof a->activation);
 }
 
-static gr_status apply_ref(gr_build *b, gr_layer_ref *ref, gr_at at, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
+static gr_status apply_ref(
+    gr_build *b, gr_layer_ref *ref, gr_at at, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
 {
     gr_layer_ref *outer = b->layer;
     b->layer = ref;
@@ -217,7 +228,8 @@ gr_tensor *gr_apply_at(gr_at at, gr_build *b, const gr_layer *layer, gr_tensor *
     return gr_apply_n_at(at, b, layer, 1, &x, 1, &out) == GR_OK ? out : GR_BAD;
 }
 
-gr_status gr_apply_n_at(gr_at at, gr_build *b, const gr_layer *layer, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
+gr_status gr_apply_n_at(
+    gr_at at, gr_build *b, const gr_layer *layer, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
 {
     gr_layer_ref *ref = gr_layer_make(b, layer);
     if (!ref) {
@@ -236,7 +248,7 @@ gr_tensor *gr_apply_ref_at(gr_at at, gr_build *b, gr_layer_ref *ref, gr_tensor *
     return apply_ref(b, ref, at, 1, &x, 1, &out) == GR_OK ? out : GR_BAD;
 }
 
-/* ---- a trace ------------------------------------------------------------------------------------------------------ */
+/* ---- a trace ----------------------------------------------------------------------------------------------------- */
 
 void gr__build_begin(gr_build *b, gr_tape *t, gr__store *store, bool training)
 {

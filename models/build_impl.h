@@ -66,6 +66,7 @@ void gr__build_end(gr_build *b);
 /* Logits behind y if y is the output of a softmax (last axis) or sigmoid layer; *activation says which. */
 gr_tensor *gr__build_logits(const gr_build *b, const gr_tensor *y, const char **activation);
 /* Applies a model function without a scope of its own: the whole model. */
-gr_status gr__build_call(gr_build *b, const gr_layer *layer, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out);
+gr_status gr__build_call(
+    gr_build *b, const gr_layer *layer, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out);
 
 #endif

@@ -30,10 +30,10 @@ const char *gr_data_dir(int argc, char **argv)
     return env && env[0] ? env : NULL;
 }
 
-/* ---- files -------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
-static const char *const files[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte"};
+static const char *const files[] = {
+    "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
 
 /* The file in dir, gzipped or not; false if neither is there. */
 static bool locate(const char *dir, const char *file, char *path)
@@ -61,12 +61,13 @@ static bool check(const gr_dataset *d, const char *dir)
     gr_shape x = gr_array_shape(d->x_train), y = gr_array_shape(d->y_train), tx = gr_array_shape(d->x_test),
              ty = gr_array_shape(d->y_test);
     bool fits = gr_array_dtype(d->x_train) == GR_U8 && gr_array_dtype(d->y_train) == GR_U8 &&
-        gr_array_dtype(d->x_test) == GR_U8 && gr_array_dtype(d->y_test) == GR_U8 && x.rank == 3 && tx.rank == 3 && y.rank == 1 &&
-        ty.rank == 1 && x.dim[0] == y.dim[0] && tx.dim[0] == ty.dim[0] && x.dim[1] == tx.dim[1] && x.dim[2] == tx.dim[2];
+                gr_array_dtype(d->x_test) == GR_U8 && gr_array_dtype(d->y_test) == GR_U8 && x.rank == 3 &&
+                tx.rank == 3 && y.rank == 1 && ty.rank == 1 && x.dim[0] == y.dim[0] && tx.dim[0] == ty.dim[0] &&
+                x.dim[1] == tx.dim[1] && x.dim[2] == tx.dim[2];
     char a[160], b[160];
     if (!fits)
-        gr_fail(GR_EFORMAT, (gr_at){0}, "mnist: %s: expected uint8 images [n, h, w] and labels [n], found %s and %s", dir,
-            gr_shape_text(x, a, sizeof a), gr_shape_text(y, b, sizeof b));
+        gr_fail(GR_EFORMAT, (gr_at){0}, "mnist: %s: expected uint8 images [n, h, w] and labels [n], found %s and %s",
+            dir, gr_shape_text(x, a, sizeof a), gr_shape_text(y, b, sizeof b));
     return fits;
 }
 
@@ -76,7 +77,8 @@ static bool read_files(gr_dataset *d, const char *dir)
     char path[PATH_BYTES];
     for (int i = 0; i < 4; i++) {
         if (!locate(dir, files[i], path)) {
-            gr_fail(GR_EIO, (gr_at){0}, "mnist: %s: expected the file %s or %s.gz, found neither", dir, files[i], files[i]);
+            gr_fail(
+                GR_EIO, (gr_at){0}, "mnist: %s: expected the file %s or %s.gz, found neither", dir, files[i], files[i]);
             return false;
         }
         if (!(*slots[i] = gr_idx_load(path)))
@@ -85,7 +87,7 @@ static bool read_files(gr_dataset *d, const char *dir)
     return check(d, dir);
 }
 
-/* ---- where to look ------------------------------------------------------------------------------------------------ */
+/* ---- where to look ----------------------------------------------------------------------------------------------- */
 
 /* shared/data beside a checkout: the working directory's or the program's ancestors' neighbour. */
 static bool beside_checkout(char *dir)
@@ -113,7 +115,7 @@ static bool in_cache(char *dir)
     char path[PATH_BYTES];
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     int n = cache && cache[0] ? snprintf(path, sizeof path, "%s/grape", cache)
-        : home && home[0]     ? snprintf(path, sizeof path, "%s/.cache/grape", home)
+            : home && home[0] ? snprintf(path, sizeof path, "%s/.cache/grape", home)
                               : PATH_BYTES;
     return n < PATH_BYTES && holds(path, "mnist", dir);
 }
@@ -124,8 +126,8 @@ static gr_dataset load(const char *dir, const char *name, const char *title)
     char folder[PATH_BYTES];
     double begin = gr__now();
     if (!holds(dir, name, folder)) {
-        gr_fail(GR_EIO, (gr_at){0}, "%s: argument dir: expected %s (or .gz) in %s or %s/%s, found none", name, files[0], dir, dir,
-            name);
+        gr_fail(GR_EIO, (gr_at){0}, "%s: argument dir: expected %s (or .gz) in %s or %s/%s, found none", name, files[0],
+            dir, dir, name);
         return d;
     }
     if (!read_files(&d, folder)) {

@@ -1,6 +1,6 @@
-/* models/digits.c: the data set that needs no file. Each digit is a few strokes through control points; every image moves
- * the points, turns, slants, scales and bends the whole, and draws it with a pen of its own width and pressure. Image i is
- * a function of (seed, i) alone. See dataset.h. */
+/* models/digits.c: the data set that needs no file. Each digit is a few strokes through control points; every image
+ * moves the points, turns, slants, scales and bends the whole, and draws it with a pen of its own width and pressure.
+ * Image i is a function of (seed, i) alone. See dataset.h. */
 #include "core/random.h"
 #include "models/dataset.h"
 #include <math.h>
@@ -19,19 +19,25 @@ typedef struct {
     stroke s[3];
 } glyph;
 
-#define P(...) {__VA_ARGS__}
+#define P(...)                                                                                                         \
+    {                                                                                                                  \
+        __VA_ARGS__                                                                                                    \
+    }
 /* Two ways to write each digit. */
 static const glyph glyphs[10][2] = {
-    {{1, {{true, 9, {P(.5f, .1f), P(.3f, .22f), P(.22f, .5f), P(.3f, .78f), P(.5f, .9f), P(.7f, .78f), P(.78f, .5f),
-                        P(.7f, .22f), P(.5f, .1f)}}}},
-        {1, {{true, 8, {P(.62f, .14f), P(.36f, .16f), P(.24f, .45f), P(.32f, .8f), P(.56f, .9f), P(.74f, .65f), P(.7f, .28f),
-                P(.5f, .1f)}}}}},
-    {{1, {{false, 3, {P(.34f, .28f), P(.54f, .1f), P(.52f, .9f)}}}},
-        {1, {{false, 2, {P(.56f, .1f), P(.46f, .9f)}}}}},
-    {{1, {{true, 8, {P(.24f, .3f), P(.34f, .14f), P(.58f, .1f), P(.74f, .28f), P(.62f, .52f), P(.24f, .88f), P(.5f, .87f),
-              P(.8f, .88f)}}}},
-        {1, {{true, 9, {P(.26f, .24f), P(.48f, .1f), P(.72f, .26f), P(.6f, .56f), P(.34f, .84f), P(.24f, .74f), P(.4f, .7f),
-                P(.58f, .86f), P(.8f, .82f)}}}}},
+    {{1, {{true, 9,
+             {P(.5f, .1f), P(.3f, .22f), P(.22f, .5f), P(.3f, .78f), P(.5f, .9f), P(.7f, .78f), P(.78f, .5f),
+                 P(.7f, .22f), P(.5f, .1f)}}}},
+        {1, {{true, 8,
+                {P(.62f, .14f), P(.36f, .16f), P(.24f, .45f), P(.32f, .8f), P(.56f, .9f), P(.74f, .65f), P(.7f, .28f),
+                    P(.5f, .1f)}}}}},
+    {{1, {{false, 3, {P(.34f, .28f), P(.54f, .1f), P(.52f, .9f)}}}}, {1, {{false, 2, {P(.56f, .1f), P(.46f, .9f)}}}}},
+    {{1, {{true, 8,
+             {P(.24f, .3f), P(.34f, .14f), P(.58f, .1f), P(.74f, .28f), P(.62f, .52f), P(.24f, .88f), P(.5f, .87f),
+                 P(.8f, .88f)}}}},
+        {1, {{true, 9,
+                {P(.26f, .24f), P(.48f, .1f), P(.72f, .26f), P(.6f, .56f), P(.34f, .84f), P(.24f, .74f), P(.4f, .7f),
+                    P(.58f, .86f), P(.8f, .82f)}}}}},
     {{2, {{true, 4, {P(.26f, .18f), P(.52f, .1f), P(.7f, .27f), P(.46f, .46f)}},
              {true, 4, {P(.46f, .46f), P(.76f, .62f), P(.58f, .88f), P(.24f, .8f)}}}},
         {2, {{false, 3, {P(.26f, .12f), P(.74f, .12f), P(.46f, .42f)}},
@@ -40,17 +46,23 @@ static const glyph glyphs[10][2] = {
         {2, {{false, 3, {P(.3f, .12f), P(.26f, .52f), P(.74f, .5f)}}, {false, 2, {P(.72f, .1f), P(.64f, .92f)}}}}},
     {{2, {{false, 2, {P(.76f, .12f), P(.34f, .12f)}},
              {true, 6, {P(.34f, .12f), P(.3f, .44f), P(.54f, .4f), P(.76f, .62f), P(.56f, .88f), P(.24f, .82f)}}}},
-        {1, {{true, 8, {P(.74f, .14f), P(.4f, .12f), P(.34f, .28f), P(.32f, .46f), P(.6f, .44f), P(.74f, .68f), P(.52f, .9f),
-                P(.26f, .84f)}}}}},
-    {{1, {{true, 8, {P(.66f, .1f), P(.38f, .34f), P(.26f, .66f), P(.46f, .9f), P(.72f, .76f), P(.66f, .54f), P(.44f, .52f),
-              P(.28f, .68f)}}}},
-        {1, {{true, 7, {P(.5f, .1f), P(.34f, .46f), P(.3f, .78f), P(.52f, .9f), P(.7f, .72f), P(.52f, .56f), P(.32f, .72f)}}}}},
+        {1, {{true, 8,
+                {P(.74f, .14f), P(.4f, .12f), P(.34f, .28f), P(.32f, .46f), P(.6f, .44f), P(.74f, .68f), P(.52f, .9f),
+                    P(.26f, .84f)}}}}},
+    {{1, {{true, 8,
+             {P(.66f, .1f), P(.38f, .34f), P(.26f, .66f), P(.46f, .9f), P(.72f, .76f), P(.66f, .54f), P(.44f, .52f),
+                 P(.28f, .68f)}}}},
+        {1, {{true, 7,
+                {P(.5f, .1f), P(.34f, .46f), P(.3f, .78f), P(.52f, .9f), P(.7f, .72f), P(.52f, .56f),
+                    P(.32f, .72f)}}}}},
     {{1, {{false, 3, {P(.22f, .13f), P(.78f, .13f), P(.44f, .9f)}}}},
         {2, {{false, 3, {P(.24f, .14f), P(.76f, .12f), P(.46f, .9f)}}, {false, 2, {P(.36f, .52f), P(.7f, .5f)}}}}},
-    {{1, {{true, 9, {P(.5f, .48f), P(.3f, .3f), P(.5f, .1f), P(.7f, .3f), P(.5f, .48f), P(.26f, .7f), P(.5f, .9f),
-              P(.74f, .7f), P(.5f, .48f)}}}},
-        {1, {{true, 9, {P(.7f, .18f), P(.46f, .1f), P(.32f, .28f), P(.52f, .48f), P(.72f, .7f), P(.5f, .9f), P(.3f, .72f),
-                P(.5f, .48f), P(.72f, .2f)}}}}},
+    {{1, {{true, 9,
+             {P(.5f, .48f), P(.3f, .3f), P(.5f, .1f), P(.7f, .3f), P(.5f, .48f), P(.26f, .7f), P(.5f, .9f),
+                 P(.74f, .7f), P(.5f, .48f)}}}},
+        {1, {{true, 9,
+                {P(.7f, .18f), P(.46f, .1f), P(.32f, .28f), P(.52f, .48f), P(.72f, .7f), P(.5f, .9f), P(.3f, .72f),
+                    P(.5f, .48f), P(.72f, .2f)}}}}},
     {{1, {{true, 7, {P(.7f, .3f), P(.5f, .48f), P(.3f, .32f), P(.48f, .1f), P(.7f, .28f), P(.7f, .55f), P(.6f, .9f)}}}},
         {2, {{true, 6, {P(.68f, .22f), P(.46f, .1f), P(.3f, .3f), P(.46f, .5f), P(.66f, .36f), P(.68f, .2f)}},
                 {false, 2, {P(.68f, .2f), P(.66f, .92f)}}}}},
@@ -79,7 +91,8 @@ static warp draw_warp(dice *d)
     float sx = uniform(d, .62f, 1.08f) * 20, sy = uniform(d, .72f, 1.08f) * 20, c = cosf(angle), s = sinf(angle);
     return (warp){.a = {{c * sx, (c * slant - s) * sy}, {s * sx, (s * slant + c) * sy}},
         .shift = {13.5f + uniform(d, -2.4f, 2.4f), 13.5f + uniform(d, -2.4f, 2.4f)},
-        .amplitude = {uniform(d, 0, 1.5f), uniform(d, 0, 1.5f)}, .phase = {uniform(d, 0, 6.28f), uniform(d, 0, 6.28f)},
+        .amplitude = {uniform(d, 0, 1.5f), uniform(d, 0, 1.5f)},
+        .phase = {uniform(d, 0, 6.28f), uniform(d, 0, 6.28f)},
         .frequency = {uniform(d, .1f, .32f), uniform(d, .1f, .32f)}};
 }
 
@@ -125,7 +138,8 @@ static void draw_stroke(float *ink, const stroke *s, const warp *w, float pen, d
             float t = (float)j / (float)pieces, q[2];
             const float *before = p[i > 0 ? i - 1 : 0], *after = p[i + 2 < s->n ? i + 2 : s->n - 1];
             for (int k = 0; k < 2; k++)
-                q[k] = s->curved ? spline(before[k], p[i][k], p[i + 1][k], after[k], t) : p[i][k] + (p[i + 1][k] - p[i][k]) * t;
+                q[k] = s->curved ? spline(before[k], p[i][k], p[i + 1][k], after[k], t)
+                                 : p[i][k] + (p[i + 1][k] - p[i][k]) * t;
             place(w, q, next);
             segment(ink, last, next, pen);
             memcpy(last, next, sizeof last);
@@ -171,7 +185,8 @@ gr_dataset gr_drawn_digits(uint64_t seed, int64_t n_train, int64_t n_test)
 {
     gr_dataset d = {.x_train = NULL};
     /* test digits are numbered from far away, so that they do not depend on n_train */
-    if (!draw(seed, 0, n_train, &d.x_train, &d.y_train) || !draw(seed, INT64_C(1) << 40, n_test, &d.x_test, &d.y_test)) {
+    if (!draw(seed, 0, n_train, &d.x_train, &d.y_train) ||
+        !draw(seed, INT64_C(1) << 40, n_test, &d.x_test, &d.y_test)) {
         gr_dataset_free(&d);
         return d;
     }

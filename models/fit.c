@@ -5,14 +5,12 @@
 #include <math.h>
 #include <string.h>
 
-gr_status gr__run_add(gr_run *r, const gr_callback_kind *kind); /* run.c */
-
 /* Everything a fit holds, so that one place frees it. */
 typedef struct {
     gr_model *m;
     const gr_fit_opts *o;
     gr_run run;
-    gr_data train, test;       /* arrays, contiguous */
+    gr_data train, test;                  /* arrays, contiguous */
     gr_array *copy[4 * GR_MAX_PORTS + 4]; /* made because a given one was not contiguous */
     int n_copies;
     int64_t n_train, n_test, test_first; /* rows; validation rows begin there */
@@ -52,13 +50,14 @@ static gr_status check_options(const fit *f, gr_at at)
     if (!f->m)
         return gr_fail(GR_EARG, at, "fit: argument model: expected a model, found NULL");
     if (!f->m->optim)
-        return gr_fail(GR_ESTATE, at, "fit: argument model: expected a compiled model; call gr_compile(%s, ...) first", f->m->name);
+        return gr_fail(GR_ESTATE, at, "fit: argument model: expected a compiled model; call gr_compile(%s, ...) first",
+            f->m->name);
     if (o->batch_size < 0 || o->validation_batch_size < 0)
         return gr_fail(GR_EARG, at, "fit: argument batch_size: expected at least 1, found %lld",
             (long long)(o->batch_size < 0 ? o->batch_size : o->validation_batch_size));
     if (o->epochs < 0 || o->initial_epoch < 0)
-        return gr_fail(GR_EARG, at, "fit: argument epochs: expected at least 0, found %d and initial_epoch %d", o->epochs,
-            o->initial_epoch);
+        return gr_fail(GR_EARG, at, "fit: argument epochs: expected at least 0, found %d and initial_epoch %d",
+            o->epochs, o->initial_epoch);
     if (!(o->validation_split >= 0 && o->validation_split < 1))
         return gr_fail(GR_EARG, at, "fit: argument validation_split: expected 0 .. 1 (1 not included), found %g",
             (double)o->validation_split);
@@ -81,13 +80,15 @@ static gr_status split(fit *f, gr_at at)
         GR_TRY(gr__check_data(f->m, &o->validation_data, true, at, &f->n_test));
         f->test = o->validation_data;
     } else if (o->validation_split > 0) {
-        double v = (double)o->validation_split, n = (double)rows; /* 0.1f is a little more than 0.1: forgive half an ulp */
+        double v = (double)o->validation_split,
+               n = (double)rows; /* 0.1f is a little more than 0.1: forgive half an ulp */
         f->n_train = (int64_t)floor(n * (1 - v) + n * v * 0x1p-24);
         f->n_test = rows - f->n_train;
         f->test_first = f->n_train;
         f->test = o->data;
         if (f->n_train < 1 || f->n_test < 1)
-            return gr_fail(GR_EARG, at, "fit: argument validation_split: expected samples on both sides, found %lld and %lld",
+            return gr_fail(GR_EARG, at,
+                "fit: argument validation_split: expected samples on both sides, found %lld and %lld",
                 (long long)f->n_train, (long long)f->n_test);
     }
     GR_TRY(contiguous(f, &f->train));
@@ -130,7 +131,8 @@ static gr_status prepare(fit *f, gr_at at)
 }
 
 /* Batches of a test pass; the logs are its metrics. */
-static gr_status test_pass(gr_run *r, gr__step *step, const gr_data *data, const int64_t *order, int64_t rows, int64_t batch)
+static gr_status test_pass(
+    gr_run *r, gr__step *step, const gr_data *data, const int64_t *order, int64_t rows, int64_t batch)
 {
     int64_t outer = r->batch;
     gr__reset_metrics(r->model);
@@ -222,7 +224,7 @@ gr_history *gr_fit_at(gr_at at, gr_model *m, const gr_fit_opts *opts)
     return NULL;
 }
 
-/* ---- evaluate and predict ----------------------------------------------------------------------------------------- */
+/* ---- evaluate and predict ---------------------------------------------------------------------------------------- */
 
 static gr_status evaluate(fit *f, gr_at at, const gr_evaluate_opts *o)
 {
@@ -230,7 +232,8 @@ static gr_status evaluate(fit *f, gr_at at, const gr_evaluate_opts *o)
         return gr_fail(f->m ? GR_ESTATE : GR_EARG, at, "evaluate: argument model: expected a compiled model, found %s",
             f->m ? "one that is not compiled" : "NULL");
     if (o->batch_size < 0)
-        return gr_fail(GR_EARG, at, "evaluate: argument batch_size: expected at least 1, found %lld", (long long)o->batch_size);
+        return gr_fail(
+            GR_EARG, at, "evaluate: argument batch_size: expected at least 1, found %lld", (long long)o->batch_size);
     GR_TRY(gr__check_data(f->m, &o->data, true, at, &f->n_test));
     f->test = o->data;
     f->test_batch = o->batch_size ? o->batch_size : 32;
@@ -286,8 +289,9 @@ static gr_status predict(fit *f, gr_at at, const gr_predict_opts *o, gr_array **
         return GR_EMEM;
     int64_t row = f->n_test ? gr_array_bytes(*out) / f->n_test : 0;
     for (int64_t i = 0; i < f->n_test; i += f->test_batch)
-        GR_TRY(gr__step_run(f->test_step, &f->test, f->test_order + i, f->n_test - i < f->test_batch ? f->n_test - i : f->test_batch,
-            0, NULL, (char *)gr_array_data(*out) + i * row));
+        GR_TRY(gr__step_run(f->test_step, &f->test, f->test_order + i,
+            f->n_test - i < f->test_batch ? f->n_test - i : f->test_batch, 0, NULL,
+            (char *)gr_array_data(*out) + i * row));
     return GR_OK;
 }
 

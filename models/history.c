@@ -135,7 +135,7 @@ void gr__history_set_stopped(gr_history *h, const char *why)
     snprintf(h->why, sizeof h->why, "%s", why);
 }
 
-/* ---- the public side ---------------------------------------------------------------------------------------------- */
+/* ---- the public side --------------------------------------------------------------------------------------------- */
 
 const double *gr_history_get(const gr_history *h, const char *key, int *n)
 {
@@ -149,7 +149,8 @@ const double *gr_history_get(const gr_history *h, const char *key, int *n)
         size_t at = strlen(known);
         snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", h->series[i].key);
     }
-    gr_fail(GR_ENAME, (gr_at){0}, "history_get: argument key: expected one of %s, found '%s'", known, key ? key : "NULL");
+    gr_fail(
+        GR_ENAME, (gr_at){0}, "history_get: argument key: expected one of %s, found '%s'", known, key ? key : "NULL");
     return NULL;
 }
 
@@ -216,12 +217,12 @@ double gr_history_first_step_ms(const gr_history *h)
     return h->first_step_ms;
 }
 
-/* ---- the callback ------------------------------------------------------------------------------------------------- */
+/* ---- the callback ------------------------------------------------------------------------------------------------ */
 
 static gr_status epoch_end(gr_run *r)
 {
     return r->history ? gr__history_add(r->history, r->epoch, r->log, r->n_logs) : GR_OK;
 }
 
-const gr_callback_kind gr__History_kind = {.name = "History", .size = sizeof(gr_callback), .family = "callback",
-    .on_epoch_end = epoch_end};
+const gr_callback_kind gr__History_kind = {
+    .name = "History", .size = sizeof(gr_callback), .family = "callback", .on_epoch_end = epoch_end};

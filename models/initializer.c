@@ -37,7 +37,8 @@ static gr_status uniform(gr_shape shape, uint64_t seed, uint64_t use, double lo,
         out[i] = lo + (hi - lo) * out[i];
     return GR_OK;
 }
-static gr_status normal(gr_shape shape, uint64_t seed, uint64_t use, double mean, double stddev, bool truncated, double *out)
+static gr_status normal(
+    gr_shape shape, uint64_t seed, uint64_t use, double mean, double stddev, bool truncated, double *out)
 {
     int64_t n = gr_shape_size(shape);
     if (truncated)
@@ -76,7 +77,8 @@ static void fans(gr_shape s, double *in, double *out)
     *out = s.rank >= 2 ? window * (double)s.dim[s.rank - 1] : s.rank == 1 ? (double)s.dim[0] : 1;
 }
 /* variance = scale / fan; the truncated normal's stddev is made good for the cut tails */
-static gr_status scaled(gr_shape shape, uint64_t seed, uint64_t use, double scale, bool average, bool is_normal, double *out)
+static gr_status scaled(
+    gr_shape shape, uint64_t seed, uint64_t use, double scale, bool average, bool is_normal, double *out)
 {
     double in, outs;
     fans(shape, &in, &outs);
@@ -85,11 +87,11 @@ static gr_status scaled(gr_shape shape, uint64_t seed, uint64_t use, double scal
         return normal(shape, seed, use, 0, sqrt(variance) / 0.87962566103423978, true, out);
     return uniform(shape, seed, use, -sqrt(3 * variance), sqrt(3 * variance), out);
 }
-#define SCALED(name, scale, average, is_normal)                                                                    \
-    static gr_status name(const void *spec, gr_shape shape, uint64_t seed, uint64_t use, double *out)              \
-    {                                                                                                              \
-        (void)spec;                                                                                                \
-        return scaled(shape, seed, use, scale, average, is_normal, out);                                           \
+#define SCALED(name, scale, average, is_normal)                                                                        \
+    static gr_status name(const void *spec, gr_shape shape, uint64_t seed, uint64_t use, double *out)                  \
+    {                                                                                                                  \
+        (void)spec;                                                                                                    \
+        return scaled(shape, seed, use, scale, average, is_normal, out);                                               \
     }
 SCALED(glorot_uniform, 1, true, false) /* Glorot & Bengio 2010 */
 SCALED(glorot_normal, 1, true, true)
@@ -121,9 +123,10 @@ static void orthonormalize(double *a, int64_t rows, int64_t cols)
 static gr_status orthogonal(const void *spec, gr_shape shape, uint64_t seed, uint64_t use, double *out)
 {
     if (shape.rank < 2)
-        return gr_fail(GR_ESHAPE, ((const gr_initializer *)spec)->at, "Orthogonal: argument shape: expected rank >= 2, found %lld",
-            (long long)shape.rank);
-    int64_t rows = gr_outer(shape), cols = gr_inner(shape), tall = rows > cols ? rows : cols, thin = rows > cols ? cols : rows;
+        return gr_fail(GR_ESHAPE, ((const gr_initializer *)spec)->at,
+            "Orthogonal: argument shape: expected rank >= 2, found %lld", (long long)shape.rank);
+    int64_t rows = gr_outer(shape), cols = gr_inner(shape), tall = rows > cols ? rows : cols,
+            thin = rows > cols ? cols : rows;
     double gain = ((const gr_Orthogonal_spec *)spec)->gain, *a = gr__alloc(rows * cols, sizeof *a);
     if (!a)
         return GR_EMEM;
@@ -143,9 +146,9 @@ static const gr_field normal_fields[] = {
     GR_DOUBLE(gr_RandomNormal_spec, mean), GR_DOUBLE(gr_RandomNormal_spec, stddev, .def = 0.05, .has_min = true), {0}};
 static const gr_field orthogonal_fields[] = {GR_DOUBLE(gr_Orthogonal_spec, gain, .def = 1), {0}};
 
-#define ROW(id, f, table) \
-    const gr_initializer_kind gr_##id##_kind = {.name = #id, .size = sizeof(gr_##id##_spec), .fields = table, \
-        .family = "initializer", .fill = f}
+#define ROW(id, f, table)                                                                                              \
+    const gr_initializer_kind gr_##id##_kind = {                                                                       \
+        .name = #id, .size = sizeof(gr_##id##_spec), .fields = table, .family = "initializer", .fill = f}
 ROW(Zeros, zeros, NULL);
 ROW(Ones, ones, NULL);
 ROW(Constant, constant, constant_fields);
@@ -168,11 +171,13 @@ static const gr_kind_entry initializers[] = {{&gr_Zeros_kind.kind, NULL}, {&gr_O
 
 gr_status gr__initialize(gr_variable *v, const char *name, const gr_initializer *spec, uint64_t seed, gr_at at)
 {
-    gr_initializer *own = spec ? gr_spec_copy(spec) : gr_spec_parse(name ? name : "glorot_uniform", initializers, "initializer", at);
+    gr_initializer *own =
+        spec ? gr_spec_copy(spec) : gr_spec_parse(name ? name : "glorot_uniform", initializers, "initializer", at);
     gr_shape shape = gr_variable_shape(v);
     int64_t n = gr_shape_size(shape);
     double *values = own ? gr__alloc(n, sizeof *values) : NULL;
-    gr_status s = values ? own->kind->fill(own, shape, seed, gr__random_use_of(gr_variable_path(v)), values) : gr_error();
+    gr_status s =
+        values ? own->kind->fill(own, shape, seed, gr__random_use_of(gr_variable_path(v)), values) : gr_error();
     if (s == GR_OK) {
         gr_array *a = gr_array_borrow(GR_F64, shape, values, NULL, NULL);
         s = a ? gr_array_cast(a, gr_variable_dtype(v)) : GR_EMEM;

@@ -1,5 +1,6 @@
-/* models/initializer.h: how weights start. Fans as Keras's: 2-D (in, out); convolutions (.., in, out): channels times window;
- * 1-D: both its length. Values depend on (seed, path of the weight) only. Read next: initializer.c, one row each. */
+/* models/initializer.h: how weights start. Fans as Keras's: 2-D (in, out); convolutions (.., in, out): channels times
+ * window; 1-D: both its length. Values depend on (seed, path of the weight) only. Read next: initializer.c, one row
+ * each. */
 #ifndef GRAPE_MODELS_INITIALIZER_H
 #define GRAPE_MODELS_INITIALIZER_H
 
@@ -33,7 +34,7 @@ typedef struct {
 typedef struct {
     gr_initializer base;
     double mean, stddev; /* 0, 0.05 */
-} gr_RandomNormal_spec; /* also TruncatedNormal, cut at two stddev */
+} gr_RandomNormal_spec;  /* also TruncatedNormal, cut at two stddev */
 typedef gr_RandomNormal_spec gr_TruncatedNormal_spec;
 typedef struct {
     gr_initializer base;
@@ -57,7 +58,8 @@ extern GR_API const gr_initializer_kind gr_Zeros_kind, gr_Ones_kind, gr_Constant
 #define gr_LecunUniform(...)    GR_SPEC(gr_LecunUniform, __VA_ARGS__)
 #define gr_LecunNormal(...)     GR_SPEC(gr_LecunNormal, __VA_ARGS__)
 
-/* Fills a variable: by spec if there is one, else by name ("he_normal", "constant(value=0.1)"; NULL: glorot_uniform). */
+/* Fills a variable: by spec if there is one, else by name ("he_normal", "constant(value=0.1)"; NULL:
+ * glorot_uniform). */
 gr_status gr__initialize(gr_variable *v, const char *name, const gr_initializer *spec, uint64_t seed, gr_at at);
 
 GR_END

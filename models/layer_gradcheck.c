@@ -62,7 +62,8 @@ gr_status gr_gradcheck_at(gr_at at, const gr_layer_gradcheck_opts *o)
 {
     if (!o->layer || !o->layer->kind)
         return gr_fail(GR_EARG, at, "gradcheck: argument layer: expected a layer, found NULL");
-    gr_gradcheck_opts c = {.fn = build, .name = o->layer->kind->name, .second = o->second, .seed = o->seed, .allow_zero = true};
+    gr_gradcheck_opts c = {
+        .fn = build, .name = o->layer->kind->name, .second = o->second, .seed = o->seed, .allow_zero = true};
     subject s = {.store = {.dtype = GR_F64, .seed = o->seed}, .training = !o->inference};
     gr_layer *layer = gr_spec_copy(o->layer);
     gr_variable *trained[64];

@@ -1,5 +1,5 @@
-/* models/loss.c: losses and metrics; the formulas are ops (ops/loss_ops.h), here is what y and p may look like, and which of
- * them are logits. See loss.h. */
+/* models/loss.c: losses and metrics; the formulas are ops (ops/loss_ops.h), here is what y and p may look like, and
+ * which of them are logits. See loss.h. */
 #include "models/loss.h"
 #include "core/mem.h"
 #include "models/build_impl.h"
@@ -16,7 +16,7 @@ static gr_tensor *logits_of(const gr_build *b, bool from_logits, const char *act
     return logits && strcmp(found, activation) == 0 ? logits : NULL;
 }
 
-/* ---- losses ------------------------------------------------------------------------------------------------------- */
+/* ---- losses ------------------------------------------------------------------------------------------------------ */
 
 static gr_tensor *categorical(gr_build *b, const void *spec, gr_tensor *y, gr_tensor *p)
 {
@@ -61,9 +61,9 @@ static const gr_field sparse_fields[] = {GR_BOOL(gr_SparseCategoricalCrossentrop
 static const gr_field huber_fields[] = {
     GR_DOUBLE(gr_Huber_spec, delta, .def = 1, .has_min = true, .above_min = true), {0}};
 
-#define LOSS(id, f, table) \
-    const gr_loss_kind gr_##id##_kind = {.name = #id, .size = sizeof(gr_##id##_spec), .fields = table, .family = "loss", \
-        .call = f}
+#define LOSS(id, f, table)                                                                                             \
+    const gr_loss_kind gr_##id##_kind = {                                                                              \
+        .name = #id, .size = sizeof(gr_##id##_spec), .fields = table, .family = "loss", .call = f}
 LOSS(CategoricalCrossentropy, categorical, categorical_fields);
 LOSS(SparseCategoricalCrossentropy, sparse_categorical, sparse_fields);
 LOSS(BinaryCrossentropy, binary, categorical_fields);
@@ -71,10 +71,13 @@ LOSS(MeanSquaredError, squared, NULL);
 LOSS(MeanAbsoluteError, absolute, NULL);
 LOSS(Huber, huber, huber_fields);
 
-#define LOSS_ENTRIES                                                                                    \
-    {&gr_CategoricalCrossentropy_kind.kind, NULL}, {&gr_SparseCategoricalCrossentropy_kind.kind, NULL}, \
-        {&gr_BinaryCrossentropy_kind.kind, "bce"}, {&gr_MeanSquaredError_kind.kind, "mse"},             \
-        {&gr_MeanAbsoluteError_kind.kind, "mae"}, {&gr_Huber_kind.kind, NULL}
+#define LOSS_ENTRIES                                                                                                   \
+    {&gr_CategoricalCrossentropy_kind.kind, NULL}, {&gr_SparseCategoricalCrossentropy_kind.kind, NULL},                \
+        {&gr_BinaryCrossentropy_kind.kind, "bce"}, {&gr_MeanSquaredError_kind.kind, "mse"},                            \
+        {&gr_MeanAbsoluteError_kind.kind, "mae"},                                                                      \
+    {                                                                                                                  \
+        &gr_Huber_kind.kind, NULL                                                                                      \
+    }
 const gr_kind_entry gr__losses[] = {LOSS_ENTRIES, {NULL, NULL}};
 
 gr_loss *gr__loss_named(const char *name, gr_at at)
@@ -92,7 +95,7 @@ gr_tensor *gr__loss_reduce(gr_tensor *v, gr_tensor *weight)
     return gr_mean(gr_mul(v, gr_reshape(weight, wide)));
 }
 
-/* ---- metrics ------------------------------------------------------------------------------------------------------ */
+/* ---- metrics ----------------------------------------------------------------------------------------------------- */
 
 static gr_tensor *to_dtype(gr_tensor *x, gr_dtype dtype)
 {
@@ -106,14 +109,16 @@ static gr_tensor *mismatch(const gr_spec *s, gr_tensor *y, gr_tensor *p, const c
         gr_type_text(gr_dtype_of(y), gr_shape_of(y), text, sizeof text));
 }
 
-/* Labels in p's dtype and shape: [n] goes with [n, 1] and the other way round; anything else is an error, not a broadcast. */
+/* Labels in p's dtype and shape: [n] goes with [n, 1] and the other way round; anything else is an error, not a
+ * broadcast. */
 static gr_tensor *like_predictions(const gr_spec *s, gr_tensor *y, gr_tensor *p)
 {
     char text[200];
     if (gr_status_of(y) != GR_OK || gr_status_of(p) != GR_OK)
         return GR_BAD;
     gr_shape a = gr_shape_of(y), b = gr_shape_of(p);
-    bool longer = a.rank == b.rank + 1 && a.dim[a.rank - 1] == 1, shorter = b.rank == a.rank + 1 && b.dim[b.rank - 1] == 1;
+    bool longer = a.rank == b.rank + 1 && a.dim[a.rank - 1] == 1,
+         shorter = b.rank == a.rank + 1 && b.dim[b.rank - 1] == 1;
     if (longer || shorter)
         y = gr_reshape_like(y, p);
     if (!gr_shape_equal(gr_shape_of(y), b))
@@ -161,7 +166,8 @@ static gr_tensor *binary_accuracy(gr_build *b, const void *spec, gr_tensor *y, g
     return threshold_accuracy(spec, y, p, ((const gr_BinaryAccuracy_spec *)spec)->threshold);
 }
 
-/* Keras's rule for "accuracy": one output: binary; labels of a lower rank or of one column: sparse; else categorical. */
+/* Keras's rule for "accuracy": one output: binary; labels of a lower rank or of one column: sparse; else
+ * categorical. */
 static gr_tensor *accuracy(gr_build *b, const void *spec, gr_tensor *y, gr_tensor *p)
 {
     if (gr_status_of(y) != GR_OK || gr_status_of(p) != GR_OK || gr_rank(p) < 1)
@@ -174,9 +180,13 @@ static gr_tensor *accuracy(gr_build *b, const void *spec, gr_tensor *y, gr_tenso
 }
 
 static const gr_field binary_fields[] = {GR_DOUBLE(gr_BinaryAccuracy_spec, threshold, .def = 0.5), {0}};
-#define METRIC(id, f, table) \
-    const gr_metric_kind gr_##id##_kind = {.name = #id, .size = sizeof(gr_##id##_spec), .fields = table, .family = "metric", \
-        .call = f, .direction = GR_DIRECTION_UP}
+#define METRIC(id, f, table)                                                                                           \
+    const gr_metric_kind gr_##id##_kind = {.name = #id,                                                                \
+        .size = sizeof(gr_##id##_spec),                                                                                \
+        .fields = table,                                                                                               \
+        .family = "metric",                                                                                            \
+        .call = f,                                                                                                     \
+        .direction = GR_DIRECTION_UP}
 METRIC(Accuracy, accuracy, NULL);
 METRIC(CategoricalAccuracy, categorical_accuracy, NULL);
 METRIC(SparseCategoricalAccuracy, sparse_accuracy, NULL);

@@ -1,7 +1,7 @@
 /* models/loss.h: losses and metrics, as specs.
  *
- * A loss gives one value per sample; they are multiplied by sample weights and reduced as Keras does. A metric gives one
- * value per sample too; what is reported is the mean over the epoch. Every metric states its direction. */
+ * A loss gives one value per sample; they are multiplied by sample weights and reduced as Keras does. A metric gives
+ * one value per sample too; what is reported is the mean over the epoch. Every metric states its direction. */
 #ifndef GRAPE_MODELS_LOSS_H
 #define GRAPE_MODELS_LOSS_H
 
@@ -73,7 +73,7 @@ extern GR_API const gr_metric_kind gr_Accuracy_kind, gr_CategoricalAccuracy_kind
 #define gr_SparseCategoricalAccuracy(...) GR_SPEC(gr_SparseCategoricalAccuracy, __VA_ARGS__)
 #define gr_BinaryAccuracy(...)            GR_SPEC(gr_BinaryAccuracy, __VA_ARGS__)
 
-/* ---- inside the library ------------------------------------------------------------------------------------------- */
+/* ---- inside the library ------------------------------------------------------------------------------------------ */
 
 extern const gr_kind_entry gr__losses[], gr__metrics[];
 /* A spec of either family from its name; a metric may name a loss ("mse"). Freed with gr_spec_free. */

@@ -4,7 +4,7 @@
 #include <limits.h>
 #include <string.h>
 
-/* ---- sequential: a model function that applies layers one after the other -------------------------------------------- */
+/* ---- sequential: a model function that applies layers one after the other ---------------------------------------- */
 
 typedef struct {
     gr_layer base;
@@ -20,8 +20,8 @@ static gr_tensor *sequential_call(gr_build *b, const void *spec, gr_tensor *x)
     return x;
 }
 
-static const gr_layer_kind sequential_kind = {.name = "Sequential", .size = sizeof(sequential_spec), .family = "layer",
-    .call = sequential_call};
+static const gr_layer_kind sequential_kind = {
+    .name = "Sequential", .size = sizeof(sequential_spec), .family = "layer", .call = sequential_call};
 
 static void sequential_free(sequential_spec *s)
 {
@@ -61,7 +61,7 @@ const gr_layer *gr__sequential_layer(const gr_layer *sequential, int i)
     return ((const sequential_spec *)sequential)->layer[i];
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static void uncompile(gr_model *m)
 {
@@ -114,7 +114,10 @@ static gr_status keep_layers(gr_model *m, const gr_build *b, gr_tensor *const *i
     for (int i = 0; i < b->n_applied; i++) {
         const gr__applied *a = &b->applied[i];
         gr__layer_info *l = &m->layers[m->n_layers++];
-        *l = (gr__layer_info){.name = gr__strdup(a->name), .kind = gr__strdup(a->kind), .output = a->output, .dtype = a->dtype,
+        *l = (gr__layer_info){.name = gr__strdup(a->name),
+            .kind = gr__strdup(a->kind),
+            .output = a->output,
+            .dtype = a->dtype,
             .n_from = a->n_in};
         if (!l->name || !l->kind)
             return GR_EMEM;
@@ -145,7 +148,8 @@ void gr__model_inputs(const gr_model *m, gr_tape *t, gr_tensor **in)
     for (int i = 0; i < m->n_inputs; i++) {
         gr_shape s = {.rank = m->input[i]->shape.rank + 1, .dim = {GR_BATCH}};
         memcpy(s.dim + 1, m->input[i]->shape.dim, sizeof(int64_t) * (GR_MAX_RANK - 1));
-        in[i] = gr_input_at(m->input[i]->base.at, t, m->input[i]->dtype, s, m->input[i]->name ? m->input[i]->name : "input");
+        in[i] = gr_input_at(
+            m->input[i]->base.at, t, m->input[i]->dtype, s, m->input[i]->name ? m->input[i]->name : "input");
     }
 }
 
@@ -237,7 +241,7 @@ const char *gr_model_name(const gr_model *m)
     return m->name;
 }
 
-/* ---- weights ------------------------------------------------------------------------------------------------------ */
+/* ---- weights ----------------------------------------------------------------------------------------------------- */
 
 int gr_model_weight_count(const gr_model *m)
 {
@@ -258,7 +262,8 @@ gr_variable *gr_model_weight(const gr_model *m, const char *path)
         snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", gr_variable_path(m->store.variable[i]));
     }
     if (!v)
-        gr_fail(GR_ENAME, (gr_at){0}, "model_weight: argument path: expected one of %s, found '%s'", known, path ? path : "NULL");
+        gr_fail(GR_ENAME, (gr_at){0}, "model_weight: argument path: expected one of %s, found '%s'", known,
+            path ? path : "NULL");
     return v;
 }
 
@@ -311,7 +316,7 @@ int64_t gr_model_params(const gr_model *m, int64_t *trainable)
     return all;
 }
 
-/* ---- compiling ---------------------------------------------------------------------------------------------------- */
+/* ---- compiling --------------------------------------------------------------------------------------------------- */
 
 static gr_status add_metric(gr_model *m, gr_spec *taken, const char *name)
 {
@@ -334,7 +339,8 @@ static gr_status add_metric(gr_model *m, gr_spec *taken, const char *name)
         return GR_EMEM;
     for (int k = 0; k < i; k++)
         if (strcmp(m->metric_name[k], name) == 0)
-            return gr_fail(GR_EARG, taken->at, "compile: argument metrics: expected different metrics, found '%s' twice", name);
+            return gr_fail(
+                GR_EARG, taken->at, "compile: argument metrics: expected different metrics, found '%s' twice", name);
     return GR_OK;
 }
 
@@ -351,8 +357,8 @@ static gr_status add_metrics(gr_model *m, const gr_compile_opts *o, gr_at at)
     for (int i = 0; o->metrics[i] && i <= GR_MAX_METRICS; i++)
         GR_TRY(add_metric(m, metric_named(o->metrics[i], at), o->metrics[i]));
     for (int i = 0; o->metric_specs[i] && i <= GR_MAX_METRICS; i++)
-        GR_TRY(add_metric(m, gr_spec_copy(o->metric_specs[i]),
-            gr_snake_case(o->metric_specs[i]->kind->name, snake, sizeof snake)));
+        GR_TRY(add_metric(
+            m, gr_spec_copy(o->metric_specs[i]), gr_snake_case(o->metric_specs[i]->kind->name, snake, sizeof snake)));
     return GR_OK;
 }
 
@@ -388,7 +394,8 @@ static gr_status compile(gr_model *m, const gr_compile_opts *o, gr_at at)
     gr_optimizer *named = NULL;
     const gr_optimizer *optimizer = o->optimizer;
     if (!optimizer)
-        optimizer = named = gr_spec_parse(o->optimizer_name ? o->optimizer_name : "rmsprop", gr__optimizers, "optimizer", at);
+        optimizer = named =
+            gr_spec_parse(o->optimizer_name ? o->optimizer_name : "rmsprop", gr__optimizers, "optimizer", at);
     m->optim = optimizer ? gr__optim_new(optimizer) : NULL;
     gr_spec_free(named);
     if (!m->optim)
@@ -404,7 +411,8 @@ static gr_status compile(gr_model *m, const gr_compile_opts *o, gr_at at)
         return gr_error();
     GR_TRY(add_metrics(m, o, at));
     if (o->dtype != GR_DTYPE_NONE && !gr_dtype_is_float(o->dtype))
-        return gr_fail(GR_EDTYPE, at, "compile: argument dtype: expected float32 or float64, found %s", gr_dtype_name(o->dtype));
+        return gr_fail(
+            GR_EDTYPE, at, "compile: argument dtype: expected float32 or float64, found %s", gr_dtype_name(o->dtype));
     return convert(m, o->dtype ? o->dtype : GR_F32);
 }
 

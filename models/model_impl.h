@@ -11,9 +11,9 @@ typedef struct {
     char *name, *kind;
     gr_shape output;
     gr_dtype dtype;
-    int64_t params;   /* elements of its weights */
-    int n_from;       /* where its inputs come from: */
-    int from[8];      /* index of a layer, or -1 - k for input k, or INT_MIN for something between layers */
+    int64_t params; /* elements of its weights */
+    int n_from;     /* where its inputs come from: */
+    int from[8];    /* index of a layer, or -1 - k for input k, or INT_MIN for something between layers */
 } gr__layer_info;
 
 typedef enum { GR__TRAIN, GR__TEST, GR__PREDICT } gr__mode;
@@ -50,19 +50,20 @@ const gr_layer *gr__sequential_layer(const gr_layer *sequential, int i);
 /* The model's inputs on a tape, batch axis first, in their own dtypes. */
 void gr__model_inputs(const gr_model *m, gr_tape *t, gr_tensor **in);
 
-/* ---- steps -------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 /* The compiled step for a mode and data of these arrays' dtypes and shapes; made at first. NULL on failure.
  * `output` is the model's output to predict. */
 gr__step *gr__step_get(gr_model *m, gr__mode mode, const gr_data *data, int output, gr_at at);
-/* Runs it on the rows idx[0 .. n-1]. `loss` gets the batch's own loss in training; `predictions` the rows' in predicting. */
-gr_status gr__step_run(gr__step *s, const gr_data *data, const int64_t *idx, int64_t n, uint64_t number, double *loss,
-    void *predictions);
+/* Runs it on the rows idx[0 .. n-1]. `loss` gets the batch's own loss in training; `predictions` the rows' in
+ * predicting. */
+gr_status gr__step_run(
+    gr__step *s, const gr_data *data, const int64_t *idx, int64_t n, uint64_t number, double *loss, void *predictions);
 gr_program *gr__step_program(gr__step *s);
 void gr__steps_free(gr_model *m);
 gr_status gr__check_data(const gr_model *m, const gr_data *d, bool with_y, gr_at at, int64_t *rows);
 
-/* ---- runs --------------------------------------------------------------------------------------------------------- */
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
 
 enum { GR__MAX_LOGS = 64, GR__KEY_BYTES = 48 };
 typedef struct {
@@ -91,6 +92,7 @@ struct gr_run {
 
 /* Copies the callbacks into the run, History and progress after the user's. */
 gr_status gr__run_begin(gr_run *r, gr_model *m, const gr_callback *const *callbacks, gr_verbose verbose);
+gr_status gr__run_add(gr_run *r, const gr_callback_kind *kind); /* one of the library's own, after the user's */
 void gr__run_end(gr_run *r);
 /* Runs one hook of all callbacks in order; `hook` is its offset in gr_callback_kind. */
 gr_status gr__run_hook(gr_run *r, size_t hook);
@@ -103,7 +105,7 @@ double gr__now(void); /* seconds, monotonic */
 
 extern const gr_callback_kind gr__History_kind, gr__Progress_kind;
 
-/* ---- history ------------------------------------------------------------------------------------------------------ */
+/* ---- history ----------------------------------------------------------------------------------------------------- */
 
 gr_history *gr__history_new(int epochs_asked, int64_t steps, int64_t step_losses);
 gr_status gr__history_add(gr_history *h, int epoch, const gr__log *logs, int n);

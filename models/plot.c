@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the script --------------------------------------------------------------------------------------------------- */
+/* ---- the script -------------------------------------------------------------------------------------------------- */
 
 /* 'text' in gnuplot's single quotes: nothing but the quote itself is special there. */
 static void put_quoted(gr__writer *t, const char *text)
@@ -51,8 +51,8 @@ static gr_status put_terminal(gr__writer *t, const gr_history_plot_opts *o, gr_a
     else if (strcmp(end, "pdf") == 0)
         gr__put(t, "set terminal pdfcairo size %gin,%gin font 'sans,11'\n", w, h);
     else
-        return gr_fail(GR_EARG, at, "history_plot: argument file: expected a name that ends in .png, .svg, .pdf or .gp, found '%s'",
-            o->file);
+        return gr_fail(GR_EARG, at,
+            "history_plot: argument file: expected a name that ends in .png, .svg, .pdf or .gp, found '%s'", o->file);
     return GR_OK;
 }
 
@@ -82,7 +82,8 @@ static gr_status put_script(gr__writer *t, const gr_history *h, const gr_history
     gr_curve curve[GR_MAX_CURVES + 2];
     int n = choose(h, o, curve);
     if (n == 0)
-        return gr_fail(GR_EARG, at, "history_plot: argument curves: expected at least one, and the history has no loss");
+        return gr_fail(
+            GR_EARG, at, "history_plot: argument curves: expected at least one, and the history has no loss");
     GR_TRY(put_terminal(t, o, at));
     if (strcmp(ending(o->file), "gp") != 0) {
         gr__put(t, "set output ");
@@ -96,7 +97,8 @@ static gr_status put_script(gr__writer *t, const gr_history *h, const gr_history
     gr__put(t, " noenhanced\nset ylabel ");
     put_quoted(t, o->y ? o->y : "Loss");
     gr__put(t, " noenhanced\n%s\n%s\nset xtics %d\n", o->grid ? "set grid" : "unset grid",
-        o->no_legend ? "unset key" : "set key top right noenhanced", gr_history_epochs(h) <= 20 ? 1 : gr_history_epochs(h) / 10);
+        o->no_legend ? "unset key" : "set key top right noenhanced",
+        gr_history_epochs(h) <= 20 ? 1 : gr_history_epochs(h) / 10);
     for (int i = 0; i < n; i++) {
         int count;
         const double *v = gr_history_get(h, curve[i].key, &count);
@@ -111,9 +113,13 @@ static gr_status put_script(gr__writer *t, const gr_history *h, const gr_history
         int type = point_type(curve[i].mark);
         if (type == 0)
             return gr_fail(GR_ENAME, at,
-                "history_plot: argument mark: expected circle, square, triangle, diamond, cross or none, found '%s'", curve[i].mark);
+                "history_plot: argument mark: expected circle, square, triangle, diamond, cross or none, found '%s'",
+                curve[i].mark);
         gr__put(t, i ? ", " : "plot ");
-        gr__put(t, type < 0 ? "$c%d using 1:2 with lines lw 2 title " : "$c%d using 1:2 with linespoints lw 2 ps 1 pt %d title ", i, type);
+        gr__put(t,
+            type < 0 ? "$c%d using 1:2 with lines lw 2 title "
+                     : "$c%d using 1:2 with linespoints lw 2 ps 1 pt %d title ",
+            i, type);
         put_quoted(t, curve[i].label ? curve[i].label : curve[i].key);
     }
     gr__put(t, "\n");
@@ -144,13 +150,16 @@ static gr_status render(const char *script, const gr_history_plot_opts *o, gr_at
     if (!gr__program_find("gnuplot", name, sizeof name)) {
         remove(o->file);
         GR_TRY(keep_script(script, o->file, at, name, sizeof name));
-        gr_log_write(GR_LOG_WARNING, "history_plot: gnuplot is not installed; the script is in %s, render it with: gnuplot %s",
-            name, name);
+        gr_log_write(GR_LOG_WARNING,
+            "history_plot: gnuplot is not installed; the script is in %s, render it with: gnuplot %s", name, name);
         return GR_OK;
     }
     char said[512] = "";
-    gr__process p = {.argv = (const char *const[]){"gnuplot", "-", NULL}, .input = script,
-        .input_bytes = (int64_t)strlen(script), .output = said, .output_size = sizeof said};
+    gr__process p = {.argv = (const char *const[]){"gnuplot", "-", NULL},
+        .input = script,
+        .input_bytes = (int64_t)strlen(script),
+        .output = said,
+        .output_size = sizeof said};
     GR_TRY(gr__process_run(&p));
     return p.exit_code == 0 ? GR_OK : gr_fail(GR_EIO, at, "history_plot: gnuplot failed: %s", said);
 }
@@ -160,7 +169,8 @@ static void show(const char *file)
 {
     char path[4096];
     const char *display = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
-    bool window = ((display && display[0]) || (wayland && wayland[0])) && gr__program_find("xdg-open", path, sizeof path);
+    bool window =
+        ((display && display[0]) || (wayland && wayland[0])) && gr__program_find("xdg-open", path, sizeof path);
     gr__process p = {.argv = (const char *const[]){"xdg-open", gr__program_path(file, path, sizeof path), NULL}};
     if (!window || gr__process_run(&p) != GR_OK || p.exit_code != 0)
         gr_log_write(GR_LOG_INFO, "%s", file);
@@ -169,7 +179,8 @@ static void show(const char *file)
 gr_status gr_history_plot_at(gr_at at, const gr_history *h, const gr_history_plot_opts *o)
 {
     if (!h || !o->file || !o->file[0])
-        return gr_fail(GR_EARG, at, "history_plot: expected a history and a file name, found %s", h ? "no file name" : "NULL");
+        return gr_fail(
+            GR_EARG, at, "history_plot: expected a history and a file name, found %s", h ? "no file name" : "NULL");
     if (gr_history_epochs(h) < 1)
         return gr_fail(GR_EARG, at, "history_plot: argument history: expected at least one epoch, found none");
     gr__writer t = {0};
@@ -182,7 +193,7 @@ gr_status gr_history_plot_at(gr_at at, const gr_history *h, const gr_history_plo
     return s;
 }
 
-/* ---- in characters ------------------------------------------------------------------------------------------------ */
+/* ---- in characters ----------------------------------------------------------------------------------------------- */
 
 enum { ROWS = 12, MARGIN = 9, MAX_COLUMNS = 400 };
 

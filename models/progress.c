@@ -1,6 +1,7 @@
 /* models/progress.c: what a fit shows: Keras's bar on a terminal, a line per epoch elsewhere. Written to the log hook.
  *
- *     422/422 ━━━━━━━━━━━━━━━━━━━━ 3s 6ms/step - accuracy: 0.9407 - loss: 0.1989 - val_accuracy: 0.9737 - val_loss: 0.0904 */
+ *     422/422 ━━━━━━━━━━━━━━━━━━━━ 3s 6ms/step - accuracy: 0.9407
+ * 0.0904 */
 #include "models/model_impl.h"
 #include <langinfo.h>
 #include <math.h>
@@ -41,7 +42,7 @@ static gr_status begin(gr_run *r)
     p->bar = r->verbose == GR_VERBOSE_BAR || (r->verbose == GR_VERBOSE_AUTO && terminal);
     p->colour = wants_colour(terminal) && p->bar;
     p->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 || (getenv("LANG") && strstr(getenv("LANG"), "UTF-8")) ||
-        (getenv("LC_ALL") && strstr(getenv("LC_ALL"), "UTF-8"));
+              (getenv("LC_ALL") && strstr(getenv("LC_ALL"), "UTF-8"));
     return GR_OK;
 }
 
@@ -123,14 +124,15 @@ static void draw(gr_run *r, progress *p, int64_t done, double now, bool final)
 {
     char line[2048], bar[256], when[32], step[32], logs[1200] = "";
     int digits = snprintf(NULL, 0, "%lld", (long long)r->steps);
-    double per = done > 1 && p->first_end > 0 ? (now - p->first_end) / (double)(done - 1) : (now - p->begin) / (double)(done ? done : 1);
+    double per = done > 1 && p->first_end > 0 ? (now - p->first_end) / (double)(done - 1)
+                                              : (now - p->begin) / (double)(done ? done : 1);
     put_bar(p, bar, sizeof bar, (int)(CELLS * done / (r->steps ? r->steps : 1)));
     put_time(when, sizeof when, final ? now - p->begin : per * (double)(r->steps - done));
     put_step(step, sizeof step, per);
     put_logs(r, logs, sizeof logs);
     const char *bold = p->colour ? "\x1b[1m" : "", *plain = p->colour ? "\x1b[0m" : "";
-    snprintf(line, sizeof line, "%s%*lld/%lld%s %s %s%s%s %s%s", bold, digits, (long long)done, (long long)r->steps, plain, bar,
-        bold, when, plain, step, logs);
+    snprintf(line, sizeof line, "%s%*lld/%lld%s %s %s%s%s %s%s", bold, digits, (long long)done, (long long)r->steps,
+        plain, bar, bold, when, plain, step, logs);
     int width = columns(line), pad = p->width > width ? p->width - width : 0;
     gr_log_write(GR_LOG_PROGRESS, "\r%s%*s%s", line, pad, "", final ? "\n" : "");
     p->width = width;
@@ -190,6 +192,14 @@ static gr_status test_end(gr_run *r)
     return r->training ? GR_OK : epoch_end(r);
 }
 
-const gr_callback_kind gr__Progress_kind = {.name = "Progress", .size = sizeof(gr_callback), .family = "callback",
-    .state_size = sizeof(progress), .on_train_begin = begin, .on_epoch_begin = epoch_begin, .on_train_batch_end = batch_end,
-    .on_epoch_end = epoch_end, .on_test_begin = test_begin, .on_test_batch_end = test_batch_end, .on_test_end = test_end};
+const gr_callback_kind gr__Progress_kind = {.name = "Progress",
+    .size = sizeof(gr_callback),
+    .family = "callback",
+    .state_size = sizeof(progress),
+    .on_train_begin = begin,
+    .on_epoch_begin = epoch_begin,
+    .on_train_batch_end = batch_end,
+    .on_epoch_end = epoch_end,
+    .on_test_begin = test_begin,
+    .on_test_batch_end = test_batch_end,
+    .on_test_end = test_end};

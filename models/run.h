@@ -31,7 +31,9 @@ typedef struct gr_callback {
 GR_API const void *gr_run_spec(const gr_run *run); /* its copied spec, defaults filled in */
 GR_API void *gr_run_state(gr_run *run);
 
+/* Of the fit, evaluation or prediction that is running. */
 GR_API struct gr_model *gr_run_model(const gr_run *run);
+/* Where the run is. */
 GR_API int gr_run_epoch(const gr_run *run);     /* from 0 */
 GR_API int gr_run_epochs(const gr_run *run);    /* asked for */
 GR_API int64_t gr_run_batch(const gr_run *run); /* from 0, in the epoch */
@@ -46,6 +48,7 @@ GR_API int gr_run_log_count(const gr_run *run);
 GR_API const char *gr_run_log_key(const gr_run *run, int i);
 GR_API double gr_run_batch_loss(const gr_run *run); /* the last batch's own loss, before its update */
 
+/* The optimizer's learning rate now, and a new one from the next step on. */
 GR_API double gr_run_rate(const gr_run *run);
 GR_API gr_status gr_run_set_rate(gr_run *run, double rate);
 
@@ -62,7 +65,8 @@ GR_API void gr_weights_free(gr_weights *w);
 /* Says in the history which epoch's weights the model has now (from 1). */
 GR_API void gr_run_note_restored(gr_run *run, int epoch);
 
-/* Which way `monitor` improves: val_ stripped, "loss" down, else the compiled metric's direction; NONE if it has none. */
+/* Which way `monitor` improves: val_ stripped, "loss" down, else the compiled metric's direction; NONE if it has
+ * none. */
 GR_API gr_direction gr_run_direction(const gr_run *run, const char *monitor);
 /* A line to the log hook, unless the fit is silent. */
 GR_API void gr_run_say(gr_run *run, const char *format, ...) GR_PRINTF(2, 3);

@@ -30,7 +30,7 @@ gr_status gr_model_load_weights(gr_model *m, const char *file)
 
 enum { SPEC_BYTES = 4096, MAX_LAYERS = 1000 };
 
-/* ---- saving ------------------------------------------------------------------------------------------------------- */
+/* ---- saving ------------------------------------------------------------------------------------------------------ */
 
 /* Appends a spec's text to a JSON list. */
 static bool put_spec(json_t *list, const void *spec)
@@ -43,7 +43,7 @@ static char *model_json(const gr_model *m)
 {
     json_t *root = json_object(), *inputs = json_array(), *layers = json_array();
     bool good = root && inputs && layers && json_object_set_new(root, "name", json_string(m->name)) == 0 &&
-        json_object_set_new(root, "kind", json_string(m->layer->kind->name)) == 0;
+                json_object_set_new(root, "kind", json_string(m->layer->kind->name)) == 0;
     for (int i = 0; good && i < m->n_inputs; i++)
         good = put_spec(inputs, m->input[i]);
     int n = m->sequential ? gr__sequential_count(m->layer) : 1;
@@ -71,8 +71,9 @@ static char *compile_json(const gr_model *m)
     for (int i = 0; i < gr__optim_count(m->optim); i++)
         json_array_append_new(state, json_string(gr_variable_path(gr__optim_at(m->optim, i))));
     json_t *root = json_pack("{s:s, s:s, s:o, s:o, s:o, s:s}", "optimizer",
-        gr_spec_text(gr__optim_spec(m->optim), optimizer, sizeof optimizer), "loss", gr_spec_text(m->loss, loss, sizeof loss),
-        "metrics", metrics, "metric_names", names, "state", state, "dtype", gr_dtype_name(m->store.dtype));
+        gr_spec_text(gr__optim_spec(m->optim), optimizer, sizeof optimizer), "loss",
+        gr_spec_text(m->loss, loss, sizeof loss), "metrics", metrics, "metric_names", names, "state", state, "dtype",
+        gr_dtype_name(m->store.dtype));
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     return text;
@@ -129,7 +130,7 @@ gr_status gr_model_save(const gr_model *m, const char *file)
     return s;
 }
 
-/* ---- loading weights ---------------------------------------------------------------------------------------------- */
+/* ---- loading weights --------------------------------------------------------------------------------------------- */
 
 /* Every weight must be in the file with its type, and everything in the file be a weight or the optimizer's. */
 static gr_status compare(const gr_model *m, const gr_safetensors *t, const char *file)
@@ -144,7 +145,8 @@ static gr_status compare(const gr_model *m, const gr_safetensors *t, const char 
             snprintf(text + n, sizeof text - n, "\n    missing %s", gr_variable_path(v));
         else if (!gr_shape_equal(gr_array_shape(a), gr_variable_shape(v)))
             snprintf(text + n, sizeof text - n, "\n    %s: expected %s, found %s", gr_variable_path(v),
-                gr_shape_text(gr_variable_shape(v), want, sizeof want), gr_shape_text(gr_array_shape(a), got, sizeof got));
+                gr_shape_text(gr_variable_shape(v), want, sizeof want),
+                gr_shape_text(gr_array_shape(a), got, sizeof got));
     }
     for (int64_t k = 0; k < gr_safetensors_count(t); k++) {
         const char *name = gr_safetensors_name(t, k);
@@ -152,8 +154,9 @@ static gr_status compare(const gr_model *m, const gr_safetensors *t, const char 
         if (strncmp(name, "optimizer/", 10) != 0 && !gr__store_find(&m->store, name))
             snprintf(text + n, sizeof text - n, "\n    left over %.100s", name);
     }
-    return text[0] ? gr_fail(GR_EFORMAT, (gr_at){0}, "model_load_weights: %s: the file is of another model:%s", file, text)
-                   : GR_OK;
+    return text[0]
+               ? gr_fail(GR_EFORMAT, (gr_at){0}, "model_load_weights: %s: the file is of another model:%s", file, text)
+               : GR_OK;
 }
 
 static gr_status set_variable(gr_variable *v, const gr_array *a)
@@ -183,7 +186,7 @@ gr_status gr_model_load_weights(gr_model *m, const char *file)
     return s;
 }
 
-/* ---- loading models ----------------------------------------------------------------------------------------------- */
+/* ---- loading models ---------------------------------------------------------------------------------------------- */
 
 static json_t *metadata(const gr_safetensors *t, const char *key, const char *file)
 {
@@ -246,7 +249,8 @@ static gr_status recompile(gr_model *m, const json_t *config, const gr_safetenso
     const json_t *names = json_object_get(config, "metric_names"), *specs = json_object_get(config, "metrics"),
                  *state = json_object_get(config, "state");
     for (size_t i = 0; i < json_array_size(names) && i < GR_MAX_METRICS; i++) {
-        const char *text = json_string_value(json_array_get(specs, i)), *name = json_string_value(json_array_get(names, i));
+        const char *text = json_string_value(json_array_get(specs, i)),
+                   *name = json_string_value(json_array_get(names, i));
         o.metrics[i] = text && strchr(text, '(') ? text : name;
     }
     GR_TRY(gr_compile_at((gr_at){0}, m, &o));

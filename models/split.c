@@ -46,7 +46,8 @@ gr_status gr_split_dataset(const gr_data *d, double fraction, bool shuffle, gr_d
         "split_dataset: argument d: expected samples along axis 0, found none");
     int64_t n = gr_array_dim(d->x.item[0], 0), cut = (int64_t)floor((double)n * fraction + 1e-9);
     GR_CHECK(fraction > 0 && fraction < 1 && cut > 0 && cut < n, GR_EARG,
-        "split_dataset: argument fraction: expected samples on both sides, found %lld of %lld", (long long)cut, (long long)n);
+        "split_dataset: argument fraction: expected samples on both sides, found %lld of %lld", (long long)cut,
+        (long long)n);
     int64_t *rows = gr__alloc(n, sizeof *rows);
     if (!rows)
         return GR_EMEM;

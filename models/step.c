@@ -1,7 +1,8 @@
 /* models/step.c: one training, test or prediction step of a model as one compiled program.
  *
- * The data's arrays are the program's inputs as they are, together with the numbers of the batch's rows: fetching the rows
- * and converting them is the program's first step. Metrics are summed up in float64 variables by the step itself. */
+ * The data's arrays are the program's inputs as they are, together with the numbers of the batch's rows: fetching the
+ * rows and converting them is the program's first step. Metrics are summed up in float64 variables by the step
+ * itself. */
 #include "autograd/grad.h"
 #include "core/node.h"
 #include "models/model_impl.h"
@@ -22,7 +23,7 @@ struct gr__step {
     gr_shape result_shape;
 };
 
-/* ---- data --------------------------------------------------------------------------------------------------------- */
+/* ---- data -------------------------------------------------------------------------------------------------------- */
 
 /* The arrays of a data set in input order; returns their number. */
 static int arrays_of(const gr_data *d, gr__mode mode, gr_array **out)
@@ -41,11 +42,11 @@ gr_status gr__check_data(const gr_model *m, const gr_data *d, bool with_y, gr_at
 {
     char want[200], got[200];
     if (d->x.n != m->n_inputs)
-        return gr_fail(GR_EARG, at, "%s: argument x: expected %d arrays, one per input, found %lld", m->name, m->n_inputs,
-            (long long)d->x.n);
+        return gr_fail(GR_EARG, at, "%s: argument x: expected %d arrays, one per input, found %lld", m->name,
+            m->n_inputs, (long long)d->x.n);
     if (with_y && d->y.n != m->n_outputs)
-        return gr_fail(GR_EARG, at, "%s: argument y: expected %d arrays, one per output, found %lld", m->name, m->n_outputs,
-            (long long)d->y.n);
+        return gr_fail(GR_EARG, at, "%s: argument y: expected %d arrays, one per output, found %lld", m->name,
+            m->n_outputs, (long long)d->y.n);
     gr_array *all[MAX_INPUTS];
     gr_data d_x = *d;
     int n = arrays_of(&d_x, with_y ? GR__TRAIN : GR__PREDICT, all);
@@ -54,18 +55,20 @@ gr_status gr__check_data(const gr_model *m, const gr_data *d, bool with_y, gr_at
             return gr_fail(GR_EARG, at, "%s: argument data: expected an array, found NULL at %d", m->name, i);
         gr_shape s = gr_array_shape(all[i]);
         if (s.rank < 1)
-            return gr_fail(GR_ESHAPE, at, "%s: argument data: expected samples along axis 0, found rank 0 at %d", m->name, i);
+            return gr_fail(
+                GR_ESHAPE, at, "%s: argument data: expected samples along axis 0, found rank 0 at %d", m->name, i);
         if (i == 0)
             *rows = s.dim[0];
         if (s.dim[0] != *rows)
-            return gr_fail(GR_ESHAPE, at, "%s: argument data: expected %lld samples, as the first array has, found %lld at %d",
-                m->name, (long long)*rows, (long long)s.dim[0], i);
+            return gr_fail(GR_ESHAPE, at,
+                "%s: argument data: expected %lld samples, as the first array has, found %lld at %d", m->name,
+                (long long)*rows, (long long)s.dim[0], i);
         if (i < m->n_inputs) {
             gr_shape in = m->input[i]->shape, rest = {.rank = s.rank - 1};
             memcpy(rest.dim, s.dim + 1, sizeof(int64_t) * (GR_MAX_RANK - 1));
             if (!gr_shape_equal(in, rest))
-                return gr_fail(GR_ESHAPE, at, "%s: argument x: expected samples of shape %s for input %d, found %s", m->name,
-                    gr_shape_text(in, want, sizeof want), i, gr_shape_text(rest, got, sizeof got));
+                return gr_fail(GR_ESHAPE, at, "%s: argument x: expected samples of shape %s for input %d, found %s",
+                    m->name, gr_shape_text(in, want, sizeof want), i, gr_shape_text(rest, got, sizeof got));
         }
     }
     if (with_y && d->sample_weight && gr_array_shape(d->sample_weight).rank != 1)
@@ -76,12 +79,12 @@ gr_status gr__check_data(const gr_model *m, const gr_data *d, bool with_y, gr_at
     return GR_OK;
 }
 
-/* ---- tracing ------------------------------------------------------------------------------------------------------ */
+/* ---- tracing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     gr_model *m;
     gr_tape *t;
-    gr_tensor *in[MAX_INPUTS]; /* whole arrays, after the row numbers */
+    gr_tensor *in[MAX_INPUTS];                             /* whole arrays, after the row numbers */
     gr_tensor *x[GR_MAX_PORTS], *y[GR_MAX_PORTS], *weight; /* of the batch */
     gr_tensor *p[GR_MAX_PORTS];
 } trace;
@@ -121,7 +124,8 @@ static gr_status update(const trace *r, gr_tensor *loss)
     int n = 0;
     if (!w)
         return GR_EMEM;
-    /* The nodes that read weights, found on the tape: a weight that an assign changed in this trace is read before it. */
+    /* The nodes that read weights, found on the tape: a weight that an assign changed in this trace is read before
+     * it. */
     for (int i = 0; i < m->store.n; i++)
         if (gr_variable_trainable(m->store.variable[i]))
             w[n++] = gr_read(r->t, m->store.variable[i]);
@@ -202,7 +206,9 @@ static gr_status compile(gr__step *s, gr_model *m, gr_at at)
         status = record(&r, &b, s->mode, s->output, &result);
     if (status == GR_OK) {
         gr_program_opts o = {.outputs = {result},
-            .name = s->mode == GR__TRAIN ? "train" : s->mode == GR__TEST ? "test" : "predict"};
+            .name = s->mode == GR__TRAIN  ? "train"
+                    : s->mode == GR__TEST ? "test"
+                                          : "predict"};
         memcpy(o.inputs, r.in, sizeof *o.inputs * (size_t)s->n_in);
         s->result_dtype = gr_dtype_of(result);
         s->result_shape = gr_shape_of(result);
@@ -214,7 +220,7 @@ static gr_status compile(gr__step *s, gr_model *m, gr_at at)
     return status;
 }
 
-/* ---- the steps of a model ----------------------------------------------------------------------------------------- */
+/* ---- the steps of a model ---------------------------------------------------------------------------------------- */
 
 static bool same_signature(const gr__step *s, gr__mode mode, int output, int n, gr_array *const *arrays)
 {
@@ -268,8 +274,8 @@ void gr__steps_free(gr_model *m)
     }
 }
 
-gr_status gr__step_run(gr__step *s, const gr_data *data, const int64_t *idx, int64_t n, uint64_t number, double *loss,
-    void *predictions)
+gr_status gr__step_run(
+    gr__step *s, const gr_data *data, const int64_t *idx, int64_t n, uint64_t number, double *loss, void *predictions)
 {
     gr_array *arrays[MAX_INPUTS];
     gr_buffer in[MAX_INPUTS], out = {.dtype = s->result_dtype, .data = predictions};

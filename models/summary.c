@@ -120,9 +120,11 @@ gr_status gr_summary(const gr_model *m, FILE *f)
             rule(&t, "\xe2\x94\x9c", "\xe2\x94\x80", "\xe2\x94\xbc", "\xe2\x94\xa4");
     }
     if (!m->n_layers)
-        layer_row(&t, m->name, m->layer->kind->name, keras_shape(m->output_shape[0], shape, sizeof shape), gr_model_params(m, NULL));
+        layer_row(&t, m->name, m->layer->kind->name, keras_shape(m->output_shape[0], shape, sizeof shape),
+            gr_model_params(m, NULL));
     rule(&t, "\xe2\x94\x94", "\xe2\x94\x80", "\xe2\x94\xb4", "\xe2\x94\x98");
-    int64_t trainable, params = gr_model_params(m, &trainable), size = gr_dtype_size(m->store.dtype), slots = 0, slot_bytes = 0;
+    int64_t trainable, params = gr_model_params(m, &trainable), size = gr_dtype_size(m->store.dtype), slots = 0,
+                       slot_bytes = 0;
     for (int i = 0; m->optim && i < gr__optim_count(m->optim) && gr__optim_count(m->optim) > 2; i++) {
         const gr_variable *v = gr__optim_at(m->optim, i);
         slots += gr_shape_size(gr_variable_shape(v));

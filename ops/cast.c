@@ -8,7 +8,7 @@ typedef struct {
     gr_dtype dtype;
 } cast_attr;
 
-/* ---- conversions of one element --------------------------------------------------------------------------------- */
+/* ---- conversions of one element ---------------------------------------------------------------------------------- */
 
 /* Towards 0, held within lo .. hi (both exact in double, or the next number beyond the range); a NaN gives 0. */
 static int64_t whole(double x, double lo, int64_t least, double hi, int64_t most)
@@ -63,7 +63,7 @@ static void (*const loop[GR_DTYPE_COUNT][GR_DTYPE_COUNT])(int64_t n, const void 
     [GR_BOOL] = ROW(uint8_t),
 };
 
-/* ---- the op ----------------------------------------------------------------------------------------------------- */
+/* ---- the op ------------------------------------------------------------------------------------------------------ */
 
 static gr_status cast_infer(gr_infer *f)
 {

@@ -7,7 +7,7 @@
 #include "ops/reduce.h"
 #include "ops/shape_ops.h"
 
-/* ---- dtypes and shapes ------------------------------------------------------------------------------------------ */
+/* ---- dtypes and shapes ------------------------------------------------------------------------------------------- */
 
 #define BIT(t)     (1u << (t))
 #define BIT_FLOATS (BIT(GR_F32) | BIT(GR_F64))
@@ -66,7 +66,7 @@ static gr_status infer(gr_infer *f, gr__dtypes rule)
     return GR_OK;
 }
 
-/* ---- lowering --------------------------------------------------------------------------------------------------- */
+/* ---- lowering ---------------------------------------------------------------------------------------------------- */
 
 /* Floats and bools fuse; what touches an integer is left to eval. */
 static void lower(gr_lowering *l, int row)
@@ -80,7 +80,7 @@ static void lower(gr_lowering *l, int row)
     l->tile = !fuses ? NULL : f64 ? gr__tile_f64(row) : gr__tile_f32(row);
 }
 
-/* ---- gradients -------------------------------------------------------------------------------------------------- */
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 gr_tensor *gr__unbroadcast(gr_tensor *g, gr_tensor *like)
 {
@@ -152,7 +152,7 @@ static gr_tensor *gelu_tanh_gradient(gr_at at, gr_tensor *g, gr_tensor *x)
 #undef GR_HERE
 #define GR_HERE ((gr_at){__FILE__, __LINE__})
 
-/* ---- samples ---------------------------------------------------------------------------------------------------- */
+/* ---- samples ----------------------------------------------------------------------------------------------------- */
 
 /* Lists of samples in the words of elementwise.def; `more` is a further designator.  LIST(RANGE(-3, 3), one, more)
  * becomes one_range(more, -3, 3). */
@@ -200,7 +200,7 @@ static gr_tensor *gelu_tanh_gradient(gr_at at, gr_tensor *g, gr_tensor *x)
 #define FIELD_PARAMETERS(name0, value0, name1, value1) PARAMETER_FIELD(name0, 0), PARAMETER_FIELD(name1, 1)
 #define PARAMETER_FIELD(text, i)                {.name = text, .type = GR_FIELD_DOUBLE, .offset = (i) * sizeof(double)}
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------ */
+/* ---- descriptors ------------------------------------------------------------------------------------------------- */
 
 #define IMPLIED_FLOATS    0
 #define IMPLIED_NUMBERS   0
@@ -255,7 +255,7 @@ static gr_tensor *gelu_tanh_gradient(gr_at at, gr_tensor *g, gr_tensor *x)
 #undef OP2
 #undef OP3
 
-/* ---- public functions ------------------------------------------------------------------------------------------- */
+/* ---- public functions -------------------------------------------------------------------------------------------- */
 
 #define OP1(name, ...)                                                \
     gr_tensor *gr_##name##_at(gr_at at, gr_tensor *x)                 \
@@ -317,7 +317,7 @@ gr_tensor *(gr_leaky_relu)(gr_tensor *x)
     return gr_leaky_relu_at((gr_at){0}, &(gr_leaky_relu_args){.x = x});
 }
 
-/* ---- the list --------------------------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 __attribute__((constructor)) static void register_elementwise(void)
 {

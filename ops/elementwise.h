@@ -20,7 +20,7 @@ GR_BEGIN
     GR_API gr_tensor *gr_##name##_at(gr_at at, gr_tensor *a, gr_tensor *b); \
     GR_API gr_tensor *gr_##name(gr_tensor *a, gr_tensor *b)
 
-/* ---- arithmetic; those marked i also on int32, int64 and uint8, wrapping around --------------------------------- */
+/* ---- arithmetic; those marked i also on int32, int64 and uint8, wrapping around ---------------------------------- */
 
 GR_DECLARE_OP2(add);          /* i  a + b */
 GR_DECLARE_OP2(sub);          /* i  a - b */
@@ -50,7 +50,7 @@ GR_DECLARE_OP1(tanh);
 GR_DECLARE_OP1(sigmoid);
 GR_DECLARE_OP1(erf);
 
-/* ---- rounding --------------------------------------------------------------------------------------------------- */
+/* ---- rounding ---------------------------------------------------------------------------------------------------- */
 
 GR_DECLARE_OP1(floor); /* these three have no gradient */
 GR_DECLARE_OP1(ceil);
@@ -59,7 +59,7 @@ GR_DECLARE_OP1(round); /* to the even number at a half */
  * lo <= hi.  A macro only: without parentheses gr_clip is the type of clipping hooks (optim/optimizer.h). */
 GR_API gr_tensor *gr_clip_at(gr_at at, gr_tensor *x, double lo, double hi);
 
-/* ---- activations ------------------------------------------------------------------------------------------------ */
+/* ---- activations ------------------------------------------------------------------------------------------------- */
 
 GR_DECLARE_OP1(relu);      /* max(x, 0); gradient 0 at 0 */
 GR_DECLARE_OP1(softplus);  /* log(1 + e^x) */
@@ -82,7 +82,7 @@ typedef struct {
 GR_API gr_tensor *gr_leaky_relu_at(gr_at at, const gr_leaky_relu_args *args);
 GR_API gr_tensor *gr_leaky_relu(gr_tensor *x);
 
-/* ---- comparisons: any dtype -> bool ----------------------------------------------------------------------------- */
+/* ---- comparisons: any dtype -> bool ------------------------------------------------------------------------------ */
 
 GR_DECLARE_OP2(equal);
 GR_DECLARE_OP2(not_equal);
@@ -94,14 +94,14 @@ GR_DECLARE_OP1(isnan); /* floats only, these three */
 GR_DECLARE_OP1(isinf);
 GR_DECLARE_OP1(isfinite);
 
-/* ---- logic: bool -> bool ---------------------------------------------------------------------------------------- */
+/* ---- logic: bool -> bool ----------------------------------------------------------------------------------------- */
 
 GR_DECLARE_OP2(logical_and);
 GR_DECLARE_OP2(logical_or);
 GR_DECLARE_OP2(logical_xor);
 GR_DECLARE_OP1(logical_not);
 
-/* ---- choice and conversion -------------------------------------------------------------------------------------- */
+/* ---- choice and conversion --------------------------------------------------------------------------------------- */
 
 /* a where condition (bool) holds, else b; a and b of any one dtype */
 GR_API gr_tensor *gr_where_at(gr_at at, gr_tensor *condition, gr_tensor *a, gr_tensor *b);

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- broadcasting ----------------------------------------------------------------------------------------------- */
+/* ---- broadcasting ------------------------------------------------------------------------------------------------ */
 
 #define OPERANDS (1 + GR_TILE_INPUTS) /* the result is operand 0 */
 
@@ -106,7 +106,7 @@ static bool each_strip(const gr_call *c, const loops *l, gr__strip_fn f)
     return ok;
 }
 
-/* ---- the vocabulary of elementwise.def for any C type T (and U, its unsigned twin) ------------------------------ */
+/* ---- the vocabulary of elementwise.def for any C type T (and U, its unsigned twin) ------------------------------- */
 
 /* a / b rounded down; of 64-bit integers, so that the narrower ones cannot overflow */
 static int64_t quotient(int64_t a, int64_t b, bool *ok)
@@ -214,7 +214,7 @@ static const gr__strip_fn strips[GR__TILE_COUNT][GR_DTYPE_COUNT] = {
 #include "ops/elementwise.def"
 };
 
-/* ---- the door --------------------------------------------------------------------------------------------------- */
+/* ---- the door ---------------------------------------------------------------------------------------------------- */
 
 gr_status gr__elementwise_eval(const gr_call *c, int row)
 {

@@ -2,8 +2,8 @@
 #include "ops/ops.h"
 #include "optim/optimizer.h"
 
-/* 1 - beta^t as Keras rounds it: beta, its power and the difference are float32 (so 1 - 0.999f is 1.3e-5 too small). The
- * power is taken in float64, since an error of one unit in its last place is 1e-4 of the difference when t is 1. */
+/* 1 - beta^t as Keras rounds it: beta, its power and the difference are float32 (so 1 - 0.999f is 1.3e-5 too small).
+ * The power is taken in float64, since an error of one unit in its last place is 1e-4 of the difference when t is 1. */
 static gr_tensor *one_minus_power(gr_update *u, double beta)
 {
     gr_tensor *t = gr_cast(gr_iterations(u), GR_F64);
@@ -29,20 +29,20 @@ static gr_status adam_update(gr_update *u, const void *spec, gr_tensor *w, gr_te
     return gr_status_of(gr_assign(w, gr_sub(w, move)));
 }
 
-#define ADAM_FIELDS                                                                                              \
-    GR_DOUBLE(gr_Adam_spec, beta_1, .def = 0.9, .has_min = true, .max = 1, .below_max = true,                     \
-        .flag = GR_FLAG(gr_Adam_spec, has_beta_1)),                                                              \
-    GR_DOUBLE(gr_Adam_spec, beta_2, .def = 0.999, .has_min = true, .max = 1, .below_max = true,                   \
-        .flag = GR_FLAG(gr_Adam_spec, has_beta_2)),                                                              \
-    GR_DOUBLE(gr_Adam_spec, epsilon, .def = 1e-7, .has_min = true), GR_BOOL(gr_Adam_spec, amsgrad)
+#define ADAM_FIELDS                                                                                                    \
+    GR_DOUBLE(gr_Adam_spec, beta_1, .def = 0.9, .has_min = true, .max = 1, .below_max = true,                          \
+        .flag = GR_FLAG(gr_Adam_spec, has_beta_1)),                                                                    \
+        GR_DOUBLE(gr_Adam_spec, beta_2, .def = 0.999, .has_min = true, .max = 1, .below_max = true,                    \
+            .flag = GR_FLAG(gr_Adam_spec, has_beta_2)),                                                                \
+        GR_DOUBLE(gr_Adam_spec, epsilon, .def = 1e-7, .has_min = true), GR_BOOL(gr_Adam_spec, amsgrad)
 
 static const gr_field fields[] = {GR_OPTIMIZER_FIELDS(gr_Adam_spec, 0.001), ADAM_FIELDS, {0}};
-const gr_optimizer_kind gr_Adam_kind = {.name = "Adam", .size = sizeof(gr_Adam_spec), .fields = fields,
-    .family = "optimizer", .update = adam_update};
+const gr_optimizer_kind gr_Adam_kind = {
+    .name = "Adam", .size = sizeof(gr_Adam_spec), .fields = fields, .family = "optimizer", .update = adam_update};
 
 static const gr_field fields_w[] = {GR_FLOAT(gr_Adam_spec, learning_rate, .def = 0.001, .has_min = true),
-    GR_FLOAT(gr_Adam_spec, weight_decay, .def = 0.004, .has_min = true), GR_FLOAT(gr_Adam_spec, clipnorm, .has_min = true),
-    GR_FLOAT(gr_Adam_spec, clipvalue, .has_min = true), GR_FLOAT(gr_Adam_spec, global_clipnorm, .has_min = true), ADAM_FIELDS,
-    {0}};
-const gr_optimizer_kind gr_AdamW_kind = {.name = "AdamW", .size = sizeof(gr_Adam_spec), .fields = fields_w,
-    .family = "optimizer", .update = adam_update};
+    GR_FLOAT(gr_Adam_spec, weight_decay, .def = 0.004, .has_min = true),
+    GR_FLOAT(gr_Adam_spec, clipnorm, .has_min = true), GR_FLOAT(gr_Adam_spec, clipvalue, .has_min = true),
+    GR_FLOAT(gr_Adam_spec, global_clipnorm, .has_min = true), ADAM_FIELDS, {0}};
+const gr_optimizer_kind gr_AdamW_kind = {
+    .name = "AdamW", .size = sizeof(gr_Adam_spec), .fields = fields_w, .family = "optimizer", .update = adam_update};

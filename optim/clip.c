@@ -23,7 +23,8 @@ static gr_status clip_norm(gr_update *u, const void *spec, int n, gr_tensor *con
     return gr_update_status(u);
 }
 
-/* N = norm of all; g limit min(1/N, 1/limit). An infinite or NaN norm makes every gradient NaN, as in Keras: better seen. */
+/* N = norm of all; g limit min(1/N, 1/limit). An infinite or NaN norm makes every gradient NaN, as in Keras: better
+ * seen. */
 static gr_status clip_global_norm(gr_update *u, const void *spec, int n, gr_tensor *const w[], gr_tensor *g[])
 {
     const gr_GlobalClipNorm_spec *s = spec;
@@ -43,9 +44,12 @@ static gr_status clip_global_norm(gr_update *u, const void *spec, int n, gr_tens
 
 static const gr_field fields[] = {
     GR_FLOAT(gr_ClipValue_spec, limit, .required = true, .min = 0, .has_min = true, .above_min = true), {0}};
-const gr_clip_kind gr_ClipValue_kind = {.name = "ClipValue", .size = sizeof(gr_ClipValue_spec), .fields = fields,
-    .family = "clip", .apply = clip_value};
-const gr_clip_kind gr_ClipNorm_kind = {.name = "ClipNorm", .size = sizeof(gr_ClipNorm_spec), .fields = fields,
-    .family = "clip", .apply = clip_norm};
-const gr_clip_kind gr_GlobalClipNorm_kind = {.name = "GlobalClipNorm", .size = sizeof(gr_GlobalClipNorm_spec),
-    .fields = fields, .family = "clip", .apply = clip_global_norm};
+const gr_clip_kind gr_ClipValue_kind = {
+    .name = "ClipValue", .size = sizeof(gr_ClipValue_spec), .fields = fields, .family = "clip", .apply = clip_value};
+const gr_clip_kind gr_ClipNorm_kind = {
+    .name = "ClipNorm", .size = sizeof(gr_ClipNorm_spec), .fields = fields, .family = "clip", .apply = clip_norm};
+const gr_clip_kind gr_GlobalClipNorm_kind = {.name = "GlobalClipNorm",
+    .size = sizeof(gr_GlobalClipNorm_spec),
+    .fields = fields,
+    .family = "clip",
+    .apply = clip_global_norm};

@@ -18,9 +18,8 @@ struct gr_update {
     gr_tensor *rate, *iterations;
 };
 
-const gr_kind_entry gr__optimizers[] = {
-    {&gr_SGD_kind.kind, NULL}, {&gr_Adam_kind.kind, NULL}, {&gr_AdamW_kind.kind, "adamw"}, {&gr_RMSprop_kind.kind, "rmsprop"},
-    {NULL, NULL}};
+const gr_kind_entry gr__optimizers[] = {{&gr_SGD_kind.kind, NULL}, {&gr_Adam_kind.kind, NULL},
+    {&gr_AdamW_kind.kind, "adamw"}, {&gr_RMSprop_kind.kind, "rmsprop"}, {NULL, NULL}};
 
 static gr_variable *add_state(gr__optim *o, const char *path, gr_dtype dtype, gr_shape shape)
 {
@@ -56,7 +55,8 @@ static bool add_clips(gr__optim *o, const gr__optimizer_options *s)
             gr_ClipValue_spec clip = {{kinds[i], s->base.at}, limits[i]};
             if (++set == 2) {
                 gr_fail(GR_EARG, s->base.at,
-                    "%s: arguments clipvalue, clipnorm, global_clipnorm: expected at most one of them, found %g, %g and %g",
+                    "%s: arguments clipvalue, clipnorm, global_clipnorm: expected at most one of them, found %g, %g "
+                    "and %g",
                     s->base.kind->name, (double)s->clipvalue, (double)s->clipnorm, (double)s->global_clipnorm);
                 return false;
             }
@@ -73,7 +73,8 @@ gr__optim *gr__optim_new(const gr_optimizer *spec)
 {
     const gr__optimizer_options *given = (const gr__optimizer_options *)spec;
     if (!spec || spec->kind->size < sizeof(gr__optimizer_options)) {
-        gr_fail(GR_EARG, spec ? spec->at : (gr_at){0}, "optimizer: expected a spec that begins with base and GR_OPTIMIZER_OPTIONS");
+        gr_fail(GR_EARG, spec ? spec->at : (gr_at){0},
+            "optimizer: expected a spec that begins with base and GR_OPTIMIZER_OPTIONS");
         return NULL;
     }
     gr__optim *o = gr__alloc(1, sizeof *o);
@@ -146,7 +147,7 @@ gr_status gr__optim_restore(gr__optim *o, const char *path, const gr_array *valu
     return v ? gr_variable_set(v, value) : GR_EMEM;
 }
 
-/* ---- inside an update --------------------------------------------------------------------------------------------- */
+/* ---- inside an update -------------------------------------------------------------------------------------------- */
 
 gr_tape *gr_update_tape(const gr_update *u)
 {
@@ -170,8 +171,10 @@ static gr_tensor *state(gr_update *u, const char *path, gr_dtype dtype, gr_shape
 {
     gr_variable *v = find_state(u->optim, path);
     if (v && (gr_variable_dtype(v) != dtype || !gr_shape_equal(gr_variable_shape(v), shape)))
-        return gr_op_fail((gr_at){0}, GR_ESHAPE, "slot", "name", 0, NULL, "expected %s of the weight's type, found another", path);
-    if (!v && (!(v = add_state(u->optim, path, dtype, shape)) || (start != 0 && gr_variable_set_scalar(v, start) != GR_OK)))
+        return gr_op_fail(
+            (gr_at){0}, GR_ESHAPE, "slot", "name", 0, NULL, "expected %s of the weight's type, found another", path);
+    if (!v &&
+        (!(v = add_state(u->optim, path, dtype, shape)) || (start != 0 && gr_variable_set_scalar(v, start) != GR_OK)))
         return GR_BAD;
     return (gr_read)(u->tape, v);
 }

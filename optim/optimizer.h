@@ -1,8 +1,8 @@
 /* optim/optimizer.h: optimizers and clipping hooks. Both are built of ops, so the whole training step compiles as one.
  *
- * An optimizer's kind has one function that records the update of one weight; a clipping hook's has one that replaces all
- * gradients at once. Order of a step (Keras's): clip (the built-in option, then .clips in list order), weight decay, update,
- * iterations + 1. Read next: optim/sgd.c, the shortest optimizer; optim/clip.c, the hooks. */
+ * An optimizer's kind has one function that records the update of one weight; a clipping hook's has one that replaces
+ * all gradients at once. Order of a step (Keras's): clip (the built-in option, then .clips in list order), weight
+ * decay, update, iterations + 1. Read next: optim/sgd.c, the shortest optimizer; optim/clip.c, the hooks. */
 #ifndef GRAPE_OPTIM_OPTIMIZER_H
 #define GRAPE_OPTIM_OPTIMIZER_H
 
@@ -34,23 +34,23 @@ typedef struct gr_optimizer {
 
 #define GR_MAX_CLIPS 8
 /* Options every optimizer has; they follow `base` in its spec. At most one of the three clippings may be set. */
-#define GR_OPTIMIZER_OPTIONS                                                                             \
-    float learning_rate;   /* 0: the optimizer's default */                                              \
-    float weight_decay;    /* w -= w * weight_decay * rate before the update; 0: none (AdamW: 0.004) */  \
-    float clipnorm;        /* each gradient to this norm at most; 0: off */                              \
-    float clipvalue;       /* each element to -clipvalue .. clipvalue; 0: off */                         \
-    float global_clipnorm; /* all gradients together to this norm at most; 0: off */                     \
+#define GR_OPTIMIZER_OPTIONS                                                                                           \
+    float learning_rate;                /* 0: the optimizer's default */                                               \
+    float weight_decay;                 /* w -= w * weight_decay * rate before the update; 0: none (AdamW: 0.004) */   \
+    float clipnorm;                     /* each gradient to this norm at most; 0: off */                               \
+    float clipvalue;                    /* each element to -clipvalue .. clipvalue; 0: off */                          \
+    float global_clipnorm;              /* all gradients together to this norm at most; 0: off */                      \
     const gr_clip *clips[GR_MAX_CLIPS]; /* further hooks, in order; NULL ends the list */
 typedef struct {
     gr_optimizer base;
     GR_OPTIMIZER_OPTIONS
 } gr__optimizer_options;
-#define GR_OPTIMIZER_FIELDS(S, rate)                                                     \
-    GR_FLOAT(S, learning_rate, .def = (rate), .min = 0, .has_min = true),                \
-    GR_FLOAT(S, weight_decay, .has_min = true), GR_FLOAT(S, clipnorm, .has_min = true),  \
-    GR_FLOAT(S, clipvalue, .has_min = true), GR_FLOAT(S, global_clipnorm, .has_min = true)
+#define GR_OPTIMIZER_FIELDS(S, rate)                                                                                   \
+    GR_FLOAT(S, learning_rate, .def = (rate), .min = 0, .has_min = true), GR_FLOAT(S, weight_decay, .has_min = true),  \
+        GR_FLOAT(S, clipnorm, .has_min = true), GR_FLOAT(S, clipvalue, .has_min = true),                               \
+        GR_FLOAT(S, global_clipnorm, .has_min = true)
 
-/* ---- the optimizers ----------------------------------------------------------------------------------------------- */
+/* ---- the optimizers ---------------------------------------------------------------------------------------------- */
 
 /* SGD: v = momentum v - rate g; w += v, nesterov: w += momentum v - rate g. Rate 0.01. Polyak 1964, Nesterov 1983. */
 typedef struct {
@@ -92,7 +92,7 @@ typedef struct {
 extern GR_API const gr_optimizer_kind gr_RMSprop_kind;
 #define gr_RMSprop(...) GR_SPEC(gr_RMSprop, __VA_ARGS__)
 
-/* ---- the clipping hooks (options clipvalue, clipnorm, global_clipnorm by name) --------------------------------------- */
+/* ---- the clipping hooks (options clipvalue, clipnorm, global_clipnorm by name) ----------------------------------- */
 
 typedef struct {
     gr_clip base;
@@ -101,11 +101,13 @@ typedef struct {
 typedef gr_ClipValue_spec gr_ClipNorm_spec;
 typedef gr_ClipValue_spec gr_GlobalClipNorm_spec;
 extern GR_API const gr_clip_kind gr_ClipValue_kind, gr_ClipNorm_kind, gr_GlobalClipNorm_kind;
-#define gr_ClipValue(...)      GR_SPEC(gr_ClipValue, .limit = __VA_ARGS__) /* g to -limit .. limit */
-#define gr_ClipNorm(...)       GR_SPEC(gr_ClipNorm, .limit = __VA_ARGS__) /* g limit / max(|g|, limit), each by its own norm */
-#define gr_GlobalClipNorm(...) GR_SPEC(gr_GlobalClipNorm, .limit = __VA_ARGS__) /* the same by the norm of all of them */
+#define gr_ClipValue(...) GR_SPEC(gr_ClipValue, .limit = __VA_ARGS__) /* g to -limit .. limit */
+#define gr_ClipNorm(...)                                                                                               \
+    GR_SPEC(gr_ClipNorm, .limit = __VA_ARGS__) /* g limit / max(|g|, limit), each by its own norm */
+#define gr_GlobalClipNorm(...)                                                                                         \
+    GR_SPEC(gr_GlobalClipNorm, .limit = __VA_ARGS__) /* the same by the norm of all of them */
 
-/* ---- what an update may use --------------------------------------------------------------------------------------- */
+/* ---- what an update may use -------------------------------------------------------------------------------------- */
 
 GR_API gr_tape *gr_update_tape(const gr_update *u);
 GR_API gr_tensor *gr_rate(gr_update *u);       /* learning rate, float [] */
@@ -116,9 +118,10 @@ GR_API gr_tensor *gr_slot(gr_update *u, gr_tensor *w, const char *name);
 GR_API gr_tensor *gr_slot_scalar(gr_update *u, const char *name, double start);
 GR_API gr_status gr_update_status(const gr_update *u); /* GR_OK unless an op of this thread failed */
 
-/* ---- inside the library ------------------------------------------------------------------------------------------- */
+/* ---- inside the library ------------------------------------------------------------------------------------------ */
 
-/* An optimizer at work: its options, the rate, the iterations and all slots. Outlives every program that updates them. */
+/* An optimizer at work: its options, the rate, the iterations and all slots. Outlives every program that updates
+ * them. */
 typedef struct gr__optim gr__optim;
 gr__optim *gr__optim_new(const gr_optimizer *spec); /* copies it; NULL on impossible options */
 void gr__optim_free(gr__optim *o);

@@ -16,5 +16,5 @@ static gr_status sgd_update(gr_update *u, const void *spec, gr_tensor *w, gr_ten
 
 static const gr_field fields[] = {GR_OPTIMIZER_FIELDS(gr_SGD_spec, 0.01),
     GR_FLOAT(gr_SGD_spec, momentum, .has_min = true, .max = 1), GR_BOOL(gr_SGD_spec, nesterov), {0}};
-const gr_optimizer_kind gr_SGD_kind = {.name = "SGD", .size = sizeof(gr_SGD_spec), .fields = fields, .family = "optimizer",
-    .update = sgd_update};
+const gr_optimizer_kind gr_SGD_kind = {
+    .name = "SGD", .size = sizeof(gr_SGD_spec), .fields = fields, .family = "optimizer", .update = sgd_update};

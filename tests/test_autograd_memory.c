@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the injector ---------------------------------------------------------------------------------------------- */
+/* ---- the injector ------------------------------------------------------------------------------------------------ */
 
 static int64_t seen, fail_at, fired, live;
 static bool for_ever;
@@ -45,7 +45,7 @@ static void inject_release(void *user, void *old)
     free(old);
 }
 
-/* ---- workloads: true if all of it worked ----------------------------------------------------------------------- */
+/* ---- workloads: true if all of it worked ------------------------------------------------------------------------- */
 
 static gr_status body(void *ctx, gr_tape *t, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
 {
@@ -132,7 +132,7 @@ static bool checks_gradients(gr_variable *v)
     return good;
 }
 
-/* ---- every point ----------------------------------------------------------------------------------------------- */
+/* ---- every point ------------------------------------------------------------------------------------------------- */
 
 static void every_point(const char *why, bool (*work)(gr_variable *))
 {

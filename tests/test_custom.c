@@ -36,7 +36,7 @@ static void expect_same(int line, gr_tensor *x, gr_tensor *a, gr_tensor *b)
 }
 #define SAME(x, a, b) expect_same(__LINE__, x, a, b)
 
-/* ---- custom_gradient ------------------------------------------------------------------------------------------- */
+/* ---- custom_gradient --------------------------------------------------------------------------------------------- */
 
 /* round(x), through which the gradient passes as if it were x: a straight-through estimator */
 static gr_status through_forward(void *ctx, gr_tape *t, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
@@ -229,7 +229,7 @@ static void wrong_custom_gradients_are_refused(void)
     gr_tape_free(other);
 }
 
-/* ---- checkpoint ------------------------------------------------------------------------------------------------ */
+/* ---- checkpoint -------------------------------------------------------------------------------------------------- */
 
 /* tanh(exp(-x^2) x) */
 static gr_status bump(void *ctx, gr_tape *t, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)

@@ -58,11 +58,13 @@ static void what_is_missing_or_damaged_is_an_error_that_names_the_file(void)
     write_all(damaged, 3);
     const struct {
         const char *dir, *says;
-    } rows[] = {{empty, "train-images-idx3-ubyte"}, {damaged, "train-labels-idx1-ubyte"}, {"/no/such/folder", "/no/such/folder"}};
+    } rows[] = {{empty, "train-images-idx3-ubyte"}, {damaged, "train-labels-idx1-ubyte"},
+        {"/no/such/folder", "/no/such/folder"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         gr_error_clear();
         gr_dataset d = gr_mnist(rows[i].dir);
-        GR_EXPECT(!d.x_train && !d.y_train && strstr(gr_error_message(), rows[i].says), "%s: %s", rows[i].dir, gr_error_message());
+        GR_EXPECT(!d.x_train && !d.y_train && strstr(gr_error_message(), rows[i].says), "%s: %s", rows[i].dir,
+            gr_error_message());
         gr_dataset_free(&d);
     }
     gr_error_clear();
@@ -83,7 +85,8 @@ static void labels_must_be_as_many_as_images(void)
 
 static void the_data_folder_comes_from_the_arguments_then_the_environment(void)
 {
-    char *const after[] = {(char *)"prog", (char *)"--data", (char *)"there"}, *const joined[] = {(char *)"prog", (char *)"--data=here"};
+    char *const after[] = {(char *)"prog", (char *)"--data", (char *)"there"}, *const joined[] = {(char *)"prog",
+                                                                                   (char *)"--data=here"};
     setenv("GRAPE_DATA", "environment", 1);
     CU_ASSERT_STRING_EQUAL(gr_data_dir(3, (char **)after), "there");
     CU_ASSERT_STRING_EQUAL(gr_data_dir(2, (char **)joined), "here");
@@ -114,4 +117,5 @@ static void the_real_mnist_is_read_byte_for_byte(void)
 
 GR_SUITE("models/dataset.c", GR_TEST(the_four_files_are_found_in_the_folder_or_in_its_mnist),
     GR_TEST(what_is_missing_or_damaged_is_an_error_that_names_the_file), GR_TEST(labels_must_be_as_many_as_images),
-    GR_TEST(the_data_folder_comes_from_the_arguments_then_the_environment), GR_TEST(the_real_mnist_is_read_byte_for_byte))
+    GR_TEST(the_data_folder_comes_from_the_arguments_then_the_environment),
+    GR_TEST(the_real_mnist_is_read_byte_for_byte))

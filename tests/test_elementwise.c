@@ -43,8 +43,7 @@ static const gr_op *op_named(const char *name)
     return gr_op_named(name);
 }
 
-/* ---- values --------------------------------------------------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static void float_ops_compute_what_they_are_named_after(void)
 {
@@ -217,8 +216,7 @@ static void casts_saturate_truncate_and_wrap(void)
     gr_tape_free(t);
 }
 
-/* ---- shapes
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 /* Element of x that belongs to element i of the broadcast shape. */
 static int64_t source(gr_shape x, gr_shape out, int64_t i)
@@ -304,8 +302,7 @@ static void the_batch_size_broadcasts_too(void)
     gr_tape_free(t);
 }
 
-/* ---- messages
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
 
 static void expect_message(const char *why, gr_tensor *bad, gr_status status, const char *part)
 {
@@ -370,8 +367,7 @@ static void every_op_refuses_nothing_and_passes_poison_on(void)
     gr_tape_free(t);
 }
 
-/* ---- gradients
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 static void every_row_passes_the_gradient_check(void)
 {

@@ -97,7 +97,8 @@ static void assign_if_keeps_the_old_value_where_the_condition_is_false(void)
         gr_array *pred = gr_array_from(GR_BOOL, GR_RANK0, &yes), *out;
         gr_binding b = {p, pred};
         gr_variable_set_scalar(v, 5);
-        CU_ASSERT_EQUAL(gr_eval_with(1, &x, &out, &(gr_eval_opts){.n_bindings = 1, .bindings = &b, .commit = true}), GR_OK);
+        CU_ASSERT_EQUAL(
+            gr_eval_with(1, &x, &out, &(gr_eval_opts){.n_bindings = 1, .bindings = &b, .commit = true}), GR_OK);
         CU_ASSERT_EQUAL(gr_variable_get_scalar(v), yes ? 6 : 5);
         gr_array_free(out);
         gr_array_free(pred);
@@ -139,7 +140,8 @@ static void a_float32_op_refuses_float64_by_name(void)
     gr_tape_free(t);
 }
 
-GR_SUITE("core/eval.c", GR_TEST(an_expression_of_constants_has_a_value), GR_TEST(inputs_are_bound_and_the_batch_comes_from_them),
-    GR_TEST(what_does_not_fit_is_refused), GR_TEST(assignments_are_stored_only_when_asked_for),
-    GR_TEST(assign_if_keeps_the_old_value_where_the_condition_is_false), GR_TEST(a_region_sees_outer_tensors_and_evaluates),
-    GR_TEST(a_float32_op_refuses_float64_by_name))
+GR_SUITE("core/eval.c", GR_TEST(an_expression_of_constants_has_a_value),
+    GR_TEST(inputs_are_bound_and_the_batch_comes_from_them), GR_TEST(what_does_not_fit_is_refused),
+    GR_TEST(assignments_are_stored_only_when_asked_for),
+    GR_TEST(assign_if_keeps_the_old_value_where_the_condition_is_false),
+    GR_TEST(a_region_sees_outer_tensors_and_evaluates), GR_TEST(a_float32_op_refuses_float64_by_name))

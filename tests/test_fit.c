@@ -17,7 +17,8 @@ typedef struct {
 
 static clouds make_clouds(void)
 {
-    clouds c = {gr_array_new(GR_F32, GR_SHAPE(ROWS, WIDTH)), gr_array_new(GR_F32, GR_SHAPE(ROWS, CLASSES)), {{0}, {0}, NULL}};
+    clouds c = {
+        gr_array_new(GR_F32, GR_SHAPE(ROWS, WIDTH)), gr_array_new(GR_F32, GR_SHAPE(ROWS, CLASSES)), {{0}, {0}, NULL}};
     float *x = gr_array_data(c.x), *y = gr_array_data(c.y);
     unsigned r = 1;
     for (int i = 0; i < ROWS; i++) {
@@ -52,8 +53,8 @@ static void training_learns_and_history_has_one_value_per_epoch(void)
 {
     clouds c = make_clouds();
     gr_model *m = make_model();
-    gr_history *h = gr_fit(m, c.data, .epochs = 8, .batch_size = 32, .validation_split = 0.2f, .verbose = GR_VERBOSE_SILENT,
-        .callbacks = {gr_ReduceLROnPlateau(.patience = 50)});
+    gr_history *h = gr_fit(m, c.data, .epochs = 8, .batch_size = 32, .validation_split = 0.2f,
+        .verbose = GR_VERBOSE_SILENT, .callbacks = {gr_ReduceLROnPlateau(.patience = 50)});
     CU_ASSERT_PTR_NOT_NULL_FATAL(h);
     const char *const keys[] = {"accuracy", "loss", "val_accuracy", "val_loss", "learning_rate"};
     CU_ASSERT_EQUAL(gr_history_key_count(h), 5);
@@ -150,7 +151,8 @@ static void validation_takes_the_last_rows_before_any_shuffle(void)
 {
     clouds c = make_clouds();
     gr_model *m = make_model();
-    gr_history *h = gr_fit(m, c.data, .epochs = 1, .batch_size = 50, .validation_split = 0.1f, .verbose = GR_VERBOSE_SILENT);
+    gr_history *h =
+        gr_fit(m, c.data, .epochs = 1, .batch_size = 50, .validation_split = 0.1f, .verbose = GR_VERBOSE_SILENT);
     gr_array *x = gr_array_slice(c.x, 0, 450, 500, 1), *y = gr_array_slice(c.y, 0, 450, 500, 1);
     gr_scores s = gr_evaluate(m, gr_xy(GR_LIST(x), GR_LIST(y)));
     int n;
@@ -175,8 +177,10 @@ static void images_may_stay_bytes_and_labels_integers(void)
     gr_model *m = gr_sequential(gr_Input(GR_SHAPE(3, 4)), gr_Rescaling(1.0 / 255), gr_Flatten(), gr_Dropout(0.2),
         gr_Dense(3, .activation = "softmax"));
     CU_ASSERT_EQUAL(gr_compile(m, .optimizer_name = "sgd(learning_rate=0.1, momentum=0.9)",
-                        .loss = "sparse_categorical_crossentropy", .metrics = {"accuracy"}), GR_OK);
-    gr_history *h = gr_fit(m, gr_xy(GR_LIST(x), GR_LIST(y)), .epochs = 2, .batch_size = 16, .verbose = GR_VERBOSE_SILENT);
+                        .loss = "sparse_categorical_crossentropy", .metrics = {"accuracy"}),
+        GR_OK);
+    gr_history *h =
+        gr_fit(m, gr_xy(GR_LIST(x), GR_LIST(y)), .epochs = 2, .batch_size = 16, .verbose = GR_VERBOSE_SILENT);
     CU_ASSERT_PTR_NOT_NULL(h);
     gr_history_free(h);
     gr_model_free(m);
@@ -191,7 +195,8 @@ static void sample_weights_act_inside_each_batch(void)
     gr_array *w = gr_array_new(GR_F32, GR_SHAPE(ROWS));
     for (int i = 0; i < ROWS; i++)
         ((float *)gr_array_data(w))[i] = 2;
-    gr_scores plain = gr_evaluate(m, c.data), twice = gr_evaluate(m, gr_xy(GR_LIST(c.x), GR_LIST(c.y), .sample_weight = w));
+    gr_scores plain = gr_evaluate(m, c.data),
+              twice = gr_evaluate(m, gr_xy(GR_LIST(c.x), GR_LIST(c.y), .sample_weight = w));
     CU_ASSERT_DOUBLE_EQUAL(twice.loss, 2 * plain.loss, 1e-5);
     CU_ASSERT_DOUBLE_EQUAL(twice.metric[0], plain.metric[0], 0);
     gr_array_free(w);
@@ -204,7 +209,8 @@ static void a_model_can_be_trained_in_float64(void)
     clouds c = make_clouds();
     gr_model *m = make_model();
     CU_ASSERT_EQUAL(gr_compile(m, .optimizer = gr_Adam(), .loss = "categorical_crossentropy", .metrics = {"accuracy"},
-                        .dtype = GR_F64), GR_OK);
+                        .dtype = GR_F64),
+        GR_OK);
     gr_history *h = gr_fit(m, c.data, .epochs = 2, .batch_size = 50, .verbose = GR_VERBOSE_SILENT);
     CU_ASSERT_PTR_NOT_NULL(h);
     CU_ASSERT_EQUAL(gr_variable_dtype(gr_model_weight_at(m, 0)), GR_F64);
@@ -213,19 +219,19 @@ static void a_model_can_be_trained_in_float64(void)
     free_clouds(&c);
 }
 
-/* ---- hooks -------------------------------------------------------------------------------------------------------- */
+/* ---- hooks ------------------------------------------------------------------------------------------------------- */
 
 static char hooks[4096];
 static void note(const char *what)
 {
     snprintf(hooks + strlen(hooks), sizeof hooks - strlen(hooks), "%s ", what);
 }
-#define HOOK(name, text)                          \
-    static gr_status name(gr_run *r)              \
-    {                                             \
-        (void)r;                                  \
-        note(text);                               \
-        return GR_OK;                             \
+#define HOOK(name, text)                                                                                               \
+    static gr_status name(gr_run *r)                                                                                   \
+    {                                                                                                                  \
+        (void)r;                                                                                                       \
+        note(text);                                                                                                    \
+        return GR_OK;                                                                                                  \
     }
 HOOK(train_begin, "train{")
 HOOK(train_end, "}train")
@@ -240,10 +246,19 @@ HOOK(test_batch_end, ")t")
 typedef struct {
     gr_callback base;
 } Spy_spec;
-static const gr_callback_kind Spy_kind = {.name = "Spy", .size = sizeof(Spy_spec), .family = "callback",
-    .on_train_begin = train_begin, .on_train_end = train_end, .on_epoch_begin = epoch_begin, .on_epoch_end = epoch_end,
-    .on_train_batch_begin = batch_begin, .on_train_batch_end = batch_end, .on_test_begin = test_begin, .on_test_end = test_end,
-    .on_test_batch_begin = test_batch_begin, .on_test_batch_end = test_batch_end};
+static const gr_callback_kind Spy_kind = {.name = "Spy",
+    .size = sizeof(Spy_spec),
+    .family = "callback",
+    .on_train_begin = train_begin,
+    .on_train_end = train_end,
+    .on_epoch_begin = epoch_begin,
+    .on_epoch_end = epoch_end,
+    .on_train_batch_begin = batch_begin,
+    .on_train_batch_end = batch_end,
+    .on_test_begin = test_begin,
+    .on_test_end = test_end,
+    .on_test_batch_begin = test_batch_begin,
+    .on_test_batch_end = test_batch_end};
 #define Spy() (&(Spy_spec){.base = {&Spy_kind, GR_HERE}}.base)
 
 static void hooks_run_in_keras_order(void)
@@ -251,9 +266,10 @@ static void hooks_run_in_keras_order(void)
     clouds c = make_clouds();
     gr_model *m = make_model();
     hooks[0] = '\0';
-    gr_history_free(gr_fit(m, c.data, .epochs = 2, .batch_size = 250, .validation_split = 0.2f, .verbose = GR_VERBOSE_SILENT,
-        .callbacks = {Spy()}));
-    CU_ASSERT_STRING_EQUAL(hooks, "train{ epoch{ b( )b b( )b test{ t( )t }test }epoch epoch{ b( )b b( )b test{ t( )t }test }epoch }train ");
+    gr_history_free(gr_fit(m, c.data, .epochs = 2, .batch_size = 250, .validation_split = 0.2f,
+        .verbose = GR_VERBOSE_SILENT, .callbacks = {Spy()}));
+    CU_ASSERT_STRING_EQUAL(hooks,
+        "train{ epoch{ b( )b b( )b test{ t( )t }test }epoch epoch{ b( )b b( )b test{ t( )t }test }epoch }train ");
     gr_model_free(m);
     free_clouds(&c);
 }
@@ -262,8 +278,8 @@ static gr_status stop_in_first_batch(gr_run *r)
 {
     return gr_run_stop(r, "asked for");
 }
-static const gr_callback_kind Stop_kind = {.name = "Stop", .size = sizeof(Spy_spec), .family = "callback",
-    .on_train_batch_end = stop_in_first_batch};
+static const gr_callback_kind Stop_kind = {
+    .name = "Stop", .size = sizeof(Spy_spec), .family = "callback", .on_train_batch_end = stop_in_first_batch};
 
 static void stopping_mid_epoch_still_ends_the_epoch(void)
 {
@@ -271,8 +287,8 @@ static void stopping_mid_epoch_still_ends_the_epoch(void)
     gr_model *m = make_model();
     const char *why;
     hooks[0] = '\0';
-    gr_history *h = gr_fit(m, c.data, .epochs = 3, .batch_size = 100, .validation_split = 0.2f, .verbose = GR_VERBOSE_SILENT,
-        .callbacks = {&(Spy_spec){.base = {&Stop_kind, GR_HERE}}.base, Spy()});
+    gr_history *h = gr_fit(m, c.data, .epochs = 3, .batch_size = 100, .validation_split = 0.2f,
+        .verbose = GR_VERBOSE_SILENT, .callbacks = {&(Spy_spec){.base = {&Stop_kind, GR_HERE}}.base, Spy()});
     CU_ASSERT_STRING_EQUAL(hooks, "train{ epoch{ b( )b test{ t( )t }test }epoch }train ");
     CU_ASSERT(h && gr_history_stopped(h, &why) && strcmp(why, "asked for") == 0);
     gr_history_free(h);
@@ -298,7 +314,7 @@ static void the_compiled_step_is_drawn_on_request(void)
     free_clouds(&c);
 }
 
-/* ---- mistakes ----------------------------------------------------------------------------------------------------- */
+/* ---- mistakes ---------------------------------------------------------------------------------------------------- */
 
 static void impossible_options_are_errors_that_name_the_argument(void)
 {
@@ -358,9 +374,9 @@ static void labels_out_of_range_stop_the_step_before_it_changes_anything(void)
 GR_SUITE("models/fit.c", GR_TEST(training_learns_and_history_has_one_value_per_epoch),
     GR_TEST(the_same_seed_gives_the_same_bits_on_any_number_of_threads), GR_TEST(a_step_allocates_nothing),
     GR_TEST(the_reported_loss_is_the_mean_over_samples_also_with_a_short_last_batch),
-    GR_TEST(predictions_are_rows_in_order_whatever_the_batch), GR_TEST(validation_takes_the_last_rows_before_any_shuffle),
-    GR_TEST(images_may_stay_bytes_and_labels_integers), GR_TEST(sample_weights_act_inside_each_batch),
-    GR_TEST(a_model_can_be_trained_in_float64), GR_TEST(hooks_run_in_keras_order),
-    GR_TEST(stopping_mid_epoch_still_ends_the_epoch),
+    GR_TEST(predictions_are_rows_in_order_whatever_the_batch),
+    GR_TEST(validation_takes_the_last_rows_before_any_shuffle), GR_TEST(images_may_stay_bytes_and_labels_integers),
+    GR_TEST(sample_weights_act_inside_each_batch), GR_TEST(a_model_can_be_trained_in_float64),
+    GR_TEST(hooks_run_in_keras_order), GR_TEST(stopping_mid_epoch_still_ends_the_epoch),
     GR_TEST(the_compiled_step_is_drawn_on_request), GR_TEST(impossible_options_are_errors_that_name_the_argument),
     GR_TEST(labels_out_of_range_stop_the_step_before_it_changes_anything))

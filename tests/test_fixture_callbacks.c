@@ -5,8 +5,7 @@
 
 enum { EPOCHS = 20 };
 
-/* ---- a callback that hands out the values, and one that notes the rate once all others are done
- * ------------------------ */
+/* ---- a callback that hands out the values, and one that notes the rate once all others are done ------------------ */
 
 static struct {
     const double *value;
@@ -43,8 +42,7 @@ static const gr_callback_kind Note_kind = {
 #define Feed(...) GR_SPEC(Feed, __VA_ARGS__)
 #define Note(...) GR_SPEC(Note, __VA_ARGS__)
 
-/* ---- a table of rows
- * --------------------------------------------------------------------------------------------------- */
+/* ---- a table of rows --------------------------------------------------------------------------------------------- */
 
 typedef struct {
     fixture *f;
@@ -132,8 +130,7 @@ static void check_rates(const line *l)
     }
 }
 
-/* ---- tests
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 static void early_stopping_decides_as_keras_does(void)
 {

@@ -117,8 +117,7 @@ static void regression_losses_agree_with_keras(void)
     check_losses("huber", 11);
 }
 
-/* ---- metrics
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- metrics ----------------------------------------------------------------------------------------------------- */
 
 static gr_array *joined(const fixture *f, int i, const char *first, const char *second)
 {

@@ -14,8 +14,7 @@ typedef struct {
     gr_tensor *in[MOST], *out[MOST];
 } trial;
 
-/* ---- the op a case names
- * --------------------------------------------------------------------------------------------- */
+/* ---- the op a case names ----------------------------------------------------------------------------------------- */
 
 static gr_shape list(const trial *t, const char *option)
 {
@@ -224,8 +223,7 @@ static bool record(trial *t)
     return false;
 }
 
-/* ---- running a case
- * --------------------------------------------------------------------------------------------------- */
+/* ---- running a case ---------------------------------------------------------------------------------------------- */
 
 static gr_array *as(const gr_array *a, gr_dtype real)
 {

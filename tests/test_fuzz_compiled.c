@@ -52,8 +52,7 @@ static double uniform(graph *g, double lo, double hi)
     return lo + (hi - lo) * (double)next(g) / 9007199254740992.0;
 }
 
-/* ---- inputs --------------------------------------------------------------------------------------------------------
- */
+/* ---- inputs ------------------------------------------------------------------------------------------------------ */
 
 static void put(gr_array *a, int64_t i, double v)
 {
@@ -145,8 +144,7 @@ static void assign_variables(graph *g)
     }
 }
 
-/* ---- ops -----------------------------------------------------------------------------------------------------------
- */
+/* ---- ops --------------------------------------------------------------------------------------------------------- */
 
 static void note(graph *g, const gr_tensor *x)
 {
@@ -280,8 +278,7 @@ static void make(graph *g, uint64_t seed, int n_ops)
     assign_variables(g);
 }
 
-/* ---- how exactly results must agree --------------------------------------------------------------------------------
- */
+/* ---- how exactly results must agree ------------------------------------------------------------------------------ */
 
 typedef enum { EXACT, ROUNDED, FRAGILE } trust;
 
@@ -345,8 +342,7 @@ static int64_t differ(const gr_array *got, const gr_array *want, trust t)
     return -1;
 }
 
-/* ---- one graph -----------------------------------------------------------------------------------------------------
- */
+/* ---- one graph --------------------------------------------------------------------------------------------------- */
 
 static gr_array *empty_like(const gr_tensor *x, int64_t batch)
 {

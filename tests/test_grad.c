@@ -382,7 +382,7 @@ static void two_gradients_are_the_same_nodes(void)
     gr_tape_free(t);
 }
 
-/* ---- every op, float32 against float64 ------------------------------------------------------------------------- */
+/* ---- every op, float32 against float64 --------------------------------------------------------------------------- */
 
 enum { MOST = 4 };
 

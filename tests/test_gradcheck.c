@@ -170,7 +170,7 @@ static void each_wrong_gradient_is_caught_and_its_cause_named(void)
     gr_error_clear();
 }
 
-/* ---- functions ------------------------------------------------------------------------------------------------- */
+/* ---- functions --------------------------------------------------------------------------------------------------- */
 
 static gr_array *normal(gr_shape shape, uint64_t seed)
 {

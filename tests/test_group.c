@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- plans ---------------------------------------------------------------------------------------------------------
- */
+/* ---- plans ------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     gr__graph graph;
@@ -57,8 +56,7 @@ static void forget_weights(void)
         gr_variable_free(made[--n_made]);
 }
 
-/* ---- structures ----------------------------------------------------------------------------------------------------
- */
+/* ---- structures -------------------------------------------------------------------------------------------------- */
 
 static gr_tensor *normalized(gr_tensor *x, gr_shape axes)
 {
@@ -171,8 +169,7 @@ static void a_circle_through_another_group_is_refused(void)
     gr_tape_free(t);
 }
 
-/* ---- a training step of another shape -------------------------------------------------------------------------------
- */
+/* ---- a training step of another shape ---------------------------------------------------------------------------- */
 
 static gr_tensor *dense(gr_tape *t, gr_tensor *x, int64_t n, int64_t m)
 {

@@ -84,7 +84,8 @@ static void plots_come_in_the_format_of_the_file_name(void)
         gr_status s = gr_history_plot(h, path, .inches = {8, 6}, .grid = true, .title = "it's a 'title'",
             .curves = {{"loss", "Training Loss", "circle"}, {"val_loss", "Validation Loss", "square"}});
         FILE *f = fopen(path, "rb");
-        GR_EXPECT(s == GR_OK && f && fread(head, 1, 12, f) == 12 && memcmp(head, rows[i].magic, strlen(rows[i].magic)) == 0,
+        GR_EXPECT(
+            s == GR_OK && f && fread(head, 1, 12, f) == 12 && memcmp(head, rows[i].magic, strlen(rows[i].magic)) == 0,
             "%s: %s", rows[i].name, gr_error_message());
         if (f)
             fclose(f);
@@ -178,7 +179,8 @@ static void curves_are_drawn_in_characters_too(void)
     gr_history_free(h);
 }
 
-GR_SUITE("models/history.c, models/plot.c", GR_TEST(values_are_kept_by_key_in_order), GR_TEST(an_unknown_key_lists_those_known),
-    GR_TEST(step_losses_and_times_keep_what_was_asked_for), GR_TEST(plots_come_in_the_format_of_the_file_name),
-    GR_TEST(the_size_is_the_asked_one_in_inches_at_100_dots), GR_TEST(without_gnuplot_the_script_stays_and_the_call_succeeds),
-    GR_TEST(mistakes_are_named), GR_TEST(curves_are_drawn_in_characters_too))
+GR_SUITE("models/history.c, models/plot.c", GR_TEST(values_are_kept_by_key_in_order),
+    GR_TEST(an_unknown_key_lists_those_known), GR_TEST(step_losses_and_times_keep_what_was_asked_for),
+    GR_TEST(plots_come_in_the_format_of_the_file_name), GR_TEST(the_size_is_the_asked_one_in_inches_at_100_dots),
+    GR_TEST(without_gnuplot_the_script_stays_and_the_call_succeeds), GR_TEST(mistakes_are_named),
+    GR_TEST(curves_are_drawn_in_characters_too))

@@ -17,8 +17,8 @@ static void every_layer_has_the_right_gradient(void)
         {"batch norm of images", {.layer = gr_BatchNormalization(), .shape = GR_SHAPE(2, 3, 2, 4)}},
         {"batch norm along axis 1", {.layer = gr_BatchNormalization(.axis = 1), .shape = GR_SHAPE(3, 4, 2)}},
         {"batch norm in inference", {.layer = gr_BatchNormalization(), .shape = GR_SHAPE(6, 3), .inference = true}},
-        {"batch norm without scale and centre", {.layer = gr_BatchNormalization(.no_scale = true, .no_center = true),
-            .shape = GR_SHAPE(6, 3)}},
+        {"batch norm without scale and centre",
+            {.layer = gr_BatchNormalization(.no_scale = true, .no_center = true), .shape = GR_SHAPE(6, 3)}},
         {"layer norm", {.layer = gr_LayerNormalization(), .shape = GR_SHAPE(4, 5)}},
         {"layer norm along axis 1", {.layer = gr_LayerNormalization(.axis = 1), .shape = GR_SHAPE(2, 4, 3)}},
         {"dropout", {.layer = gr_Dropout(0.4), .shape = GR_SHAPE(5, 7)}},
@@ -49,7 +49,8 @@ static void thrice(gr_vjp *v)
 {
     v->dx[0] = gr_mul(v->dy[0], gr_scalar(v->dy[0], 3));
 }
-static const gr_op liar = {.abi = GR_ABI, .name = "liar", .n_in = 1, .infer = gr_infer_same, .eval_f64 = twice, .vjp = thrice};
+static const gr_op liar = {
+    .abi = GR_ABI, .name = "liar", .n_in = 1, .infer = gr_infer_same, .eval_f64 = twice, .vjp = thrice};
 static gr_tensor *liar_call(gr_build *b, const void *spec, gr_tensor *x)
 {
     (void)b, (void)spec;

@@ -34,7 +34,8 @@ static void the_summary_is_keras_table(void)
     CU_ASSERT_EQUAL(gr_summary(m, f), GR_OK);
     fclose(f);
     const char *const lines[] = {"Model: \"sequential\"", "dense (Dense)", "(None, 512)", "401,920", "2,048",
-        "Total params: 471,434 (1.80 MB)", "Trainable params: 470,154 (1.79 MB)", "Non-trainable params: 1,280 (5.00 KB)"};
+        "Total params: 471,434 (1.80 MB)", "Trainable params: 470,154 (1.79 MB)",
+        "Non-trainable params: 1,280 (5.00 KB)"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         GR_EXPECT(strstr(text, lines[i]) != NULL, "%s", lines[i]);
     gr_model_free(m);
@@ -95,9 +96,10 @@ static void initializers_have_their_limits_and_deviations(void)
         }
         for (int64_t i = 0; i < n; i++)
             square += (x[i] - mean) * (x[i] - mean) / (double)n;
-        GR_EXPECT(fabs(sqrt(square) - rows[r].deviation) <= 0.03 * rows[r].deviation + 1e-12, "%s: deviation %g", rows[r].name,
-            sqrt(square));
-        GR_EXPECT(rows[r].limit == 0 || (top <= rows[r].limit && top > 0.9 * rows[r].limit), "%s: largest %g", rows[r].name, top);
+        GR_EXPECT(fabs(sqrt(square) - rows[r].deviation) <= 0.03 * rows[r].deviation + 1e-12, "%s: deviation %g",
+            rows[r].name, sqrt(square));
+        GR_EXPECT(rows[r].limit == 0 || (top <= rows[r].limit && top > 0.9 * rows[r].limit), "%s: largest %g",
+            rows[r].name, top);
         gr_array_free((gr_array *)a);
         gr_variable_free(v);
     }
@@ -148,8 +150,8 @@ static void mistakes_in_models_are_named_with_line_and_layer(void)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         gr_error_clear();
         m = gr_sequential_at(GR_HERE, rows[i].layers);
-        GR_EXPECT(!m && strstr(gr_error_message(), rows[i].says) && strstr(gr_error_message(), "test_model.c:"), "%s: %s",
-            rows[i].why, gr_error_message());
+        GR_EXPECT(!m && strstr(gr_error_message(), rows[i].says) && strstr(gr_error_message(), "test_model.c:"),
+            "%s: %s", rows[i].why, gr_error_message());
         gr_model_free(m);
     }
     gr_error_clear();
@@ -198,7 +200,7 @@ static void a_model_is_drawn_with_a_cluster_a_layer(void)
     gr_model_free(m);
 }
 
-/* ---- two inputs, shared weights ----------------------------------------------------------------------------------- */
+/* ---- two inputs, shared weights ---------------------------------------------------------------------------------- */
 
 typedef struct {
     gr_layer base;
@@ -213,7 +215,8 @@ static gr_status apart(gr_build *b, const void *spec, int n_in, gr_tensor *const
     return gr_status_of(out[0]);
 }
 static const gr_field apart_fields[] = {GR_INT(Apart_spec, units, .required = true, .min = 1), {0}};
-static const gr_layer_kind Apart_kind = {.name = "Apart", .size = sizeof(Apart_spec), .fields = apart_fields, .call_n = apart};
+static const gr_layer_kind Apart_kind = {
+    .name = "Apart", .size = sizeof(Apart_spec), .fields = apart_fields, .call_n = apart};
 #define Apart(...) GR_SPEC(Apart, .units = __VA_ARGS__)
 
 static void a_model_of_two_inputs_shares_one_set_of_weights(void)
@@ -240,7 +243,8 @@ static void a_model_of_two_inputs_shares_one_set_of_weights(void)
 }
 
 GR_SUITE("models/model.c", GR_TEST(weights_have_keras_order_and_paths), GR_TEST(the_summary_is_keras_table),
-    GR_TEST(a_layer_made_in_a_loop_is_a_new_layer_each_time), GR_TEST(equal_seeds_start_equal_and_weights_differ_by_path),
-    GR_TEST(initializers_have_their_limits_and_deviations), GR_TEST(orthogonal_columns_are_orthonormal),
-    GR_TEST(mistakes_in_models_are_named_with_line_and_layer), GR_TEST(impossible_ways_to_compile_are_errors),
-    GR_TEST(a_model_is_drawn_with_a_cluster_a_layer), GR_TEST(a_model_of_two_inputs_shares_one_set_of_weights))
+    GR_TEST(a_layer_made_in_a_loop_is_a_new_layer_each_time),
+    GR_TEST(equal_seeds_start_equal_and_weights_differ_by_path), GR_TEST(initializers_have_their_limits_and_deviations),
+    GR_TEST(orthogonal_columns_are_orthonormal), GR_TEST(mistakes_in_models_are_named_with_line_and_layer),
+    GR_TEST(impossible_ways_to_compile_are_errors), GR_TEST(a_model_is_drawn_with_a_cluster_a_layer),
+    GR_TEST(a_model_of_two_inputs_shares_one_set_of_weights))

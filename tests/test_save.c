@@ -8,9 +8,11 @@
 static gr_model *small_model(int units)
 {
     gr_set_seed(3);
-    gr_model *m = gr_sequential(gr_Input(GR_SHAPE(6)), gr_Dense(units, .activation = "leaky_relu(negative_slope=0.1)",
-        .kernel_initializer = "he_normal", .name = "first layer, \"quoted\""), gr_BatchNormalization(.momentum = 0.9),
-        gr_Dropout(0.25), gr_Dense(3, .activation = "softmax", .no_bias = true));
+    gr_model *m = gr_sequential(gr_Input(GR_SHAPE(6)),
+        gr_Dense(units, .activation = "leaky_relu(negative_slope=0.1)", .kernel_initializer = "he_normal",
+            .name = "first layer, \"quoted\""),
+        gr_BatchNormalization(.momentum = 0.9), gr_Dropout(0.25),
+        gr_Dense(3, .activation = "softmax", .no_bias = true));
     gr_compile(m, .optimizer = gr_Adam(.clipnorm = 1, .beta_1 = 0.8, .amsgrad = true),
         .loss = "categorical_crossentropy", .metrics = {"accuracy", "mse"});
     return m;
@@ -94,11 +96,14 @@ static void what_is_no_model_is_refused(void)
         {"no configuration", NULL, NULL, "grape.model"},
         {"not JSON", "{", NULL, "not JSON"},
         {"no layers", "{\"kind\":\"Sequential\",\"inputs\":[],\"layers\":[]}", NULL, "inputs and layers"},
-        {"a layer that is not known", "{\"kind\":\"Sequential\",\"inputs\":[\"Input(shape=[2])\"],\"layers\":[\"Dens(units=3)\"]}",
-            NULL, "did you mean dense?"},
-        {"an impossible option", "{\"kind\":\"Sequential\",\"inputs\":[\"Input(shape=[2])\"],\"layers\":[\"Dense(units=-3)\"]}",
-            NULL, "units"},
-        {"weights missing", "{\"kind\":\"Sequential\",\"inputs\":[\"Input(shape=[2])\"],\"layers\":[\"Dense(units=3)\"]}", NULL,
+        {"a layer that is not known",
+            "{\"kind\":\"Sequential\",\"inputs\":[\"Input(shape=[2])\"],\"layers\":[\"Dens(units=3)\"]}", NULL,
+            "did you mean dense?"},
+        {"an impossible option",
+            "{\"kind\":\"Sequential\",\"inputs\":[\"Input(shape=[2])\"],\"layers\":[\"Dense(units=-3)\"]}", NULL,
+            "units"},
+        {"weights missing",
+            "{\"kind\":\"Sequential\",\"inputs\":[\"Input(shape=[2])\"],\"layers\":[\"Dense(units=3)\"]}", NULL,
             "missing dense/kernel"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

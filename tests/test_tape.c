@@ -70,7 +70,8 @@ static void messages_name_the_layers_from_the_inside_out(void)
     CU_ASSERT_PTR_EQUAL(gr_matmul(x, x), GR_BAD);
     char want[64];
     snprintf(want, sizeof want, "in   block, test_tape.c:%d", outer);
-    const char *dense = strstr(gr_error_message(), "in   dense, test_tape.c"), *block = strstr(gr_error_message(), want);
+    const char *dense = strstr(gr_error_message(), "in   dense, test_tape.c"),
+               *block = strstr(gr_error_message(), want);
     CU_ASSERT(dense && block && dense < block);
     gr_error_clear();
     gr_tape_free(t);

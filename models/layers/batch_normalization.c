@@ -6,7 +6,8 @@
 static gr_status follow(gr_tensor *moving, gr_tensor *batch, double momentum)
 {
     gr_tensor *kept = gr_mul(moving, gr_scalar(moving, momentum));
-    return gr_status_of(gr_assign(moving, gr_add(kept, gr_mul(gr_stop_gradient(batch), gr_scalar(moving, 1 - momentum)))));
+    return gr_status_of(
+        gr_assign(moving, gr_add(kept, gr_mul(gr_stop_gradient(batch), gr_scalar(moving, 1 - momentum)))));
 }
 
 static gr_tensor *batch_normalization_call(gr_build *b, const void *spec, gr_tensor *x)
@@ -22,7 +23,8 @@ static gr_tensor *batch_normalization_call(gr_build *b, const void *spec, gr_ten
     gr_tensor *moving_mean = gr_weight(b, "moving_mean", n, .init = "zeros", .not_trainable = true);
     gr_tensor *moving_variance = gr_weight(b, "moving_variance", n, .init = "ones", .not_trainable = true);
     if (!gr_build_training(b))
-        return gr_batch_norm(x, gamma, beta, moving_mean, moving_variance, .axes = GR_SHAPE(axis), .epsilon = s->epsilon);
+        return gr_batch_norm(
+            x, gamma, beta, moving_mean, moving_variance, .axes = GR_SHAPE(axis), .epsilon = s->epsilon);
     gr_tensor *mean = NULL, *variance = NULL;
     gr_tensor *y = gr_batch_norm(x, gamma, beta, .axes = GR_SHAPE(axis), .epsilon = s->epsilon, .batch_mean = &mean,
         .batch_variance = &variance);
@@ -39,5 +41,8 @@ static const gr_field fields[] = {
     GR_DOUBLE(gr_BatchNormalization_spec, epsilon, .def = 1e-3, .has_min = true),
     GR_BOOL(gr_BatchNormalization_spec, no_center), GR_BOOL(gr_BatchNormalization_spec, no_scale),
     GR_STRING(gr_BatchNormalization_spec, name), {0}};
-const gr_layer_kind gr_BatchNormalization_kind = {.name = "BatchNormalization", .size = sizeof(gr_BatchNormalization_spec),
-    .fields = fields, .family = "layer", .call = batch_normalization_call};
+const gr_layer_kind gr_BatchNormalization_kind = {.name = "BatchNormalization",
+    .size = sizeof(gr_BatchNormalization_spec),
+    .fields = fields,
+    .family = "layer",
+    .call = batch_normalization_call};

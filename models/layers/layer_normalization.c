@@ -20,5 +20,8 @@ static const gr_field fields[] = {
     GR_DOUBLE(gr_LayerNormalization_spec, epsilon, .def = 1e-3, .has_min = true),
     GR_BOOL(gr_LayerNormalization_spec, no_center), GR_BOOL(gr_LayerNormalization_spec, no_scale),
     GR_STRING(gr_LayerNormalization_spec, name), {0}};
-const gr_layer_kind gr_LayerNormalization_kind = {.name = "LayerNormalization", .size = sizeof(gr_LayerNormalization_spec),
-    .fields = fields, .family = "layer", .call = layer_normalization_call};
+const gr_layer_kind gr_LayerNormalization_kind = {.name = "LayerNormalization",
+    .size = sizeof(gr_LayerNormalization_spec),
+    .fields = fields,
+    .family = "layer",
+    .call = layer_normalization_call};

@@ -24,7 +24,7 @@ extern GR_API const gr_layer_kind gr_Input_kind;
  *   errors   GR_ESHAPE if x has fewer than 2 axes or a last axis of the batch size */
 typedef struct {
     gr_layer base;
-    int units; /* >= 1 */
+    int units;                                                      /* >= 1 */
     const char *activation, *kernel_initializer, *bias_initializer; /* none, glorot_uniform, zeros */
     const gr_initializer *kernel_initializer_spec, *bias_initializer_spec;
     bool no_bias;

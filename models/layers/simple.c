@@ -25,7 +25,8 @@ static gr_tensor *flatten_call(gr_build *b, const void *spec, gr_tensor *x)
         return gr_op_fail(s->base.at, GR_ESHAPE, "Flatten", "x", 1, &x, "expected a batch axis, found rank 0");
     for (int64_t i = 1; i < shape.rank; i++) {
         if (gr_dim_is_batch(shape.dim[i]))
-            return gr_op_fail(s->base.at, GR_ESHAPE, "Flatten", "x", 1, &x, "expected known sizes after the batch axis");
+            return gr_op_fail(
+                s->base.at, GR_ESHAPE, "Flatten", "x", 1, &x, "expected known sizes after the batch axis");
         to.dim[1] *= shape.dim[i]; /* the sizes of a tensor that exists: no overflow */
     }
     return gr_reshape(x, to);
@@ -36,8 +37,8 @@ static gr_tensor *reshape_call(gr_build *b, const void *spec, gr_tensor *x)
     const gr_Reshape_spec *s = spec;
     gr_shape to = {.rank = s->target_shape.rank + 1};
     if (gr_rank(x) < 1 || to.rank > GR_MAX_RANK)
-        return gr_op_fail(s->base.at, GR_ESHAPE, "Reshape", "target_shape", 1, &x, "expected a batch axis and rank < %d",
-            GR_MAX_RANK);
+        return gr_op_fail(s->base.at, GR_ESHAPE, "Reshape", "target_shape", 1, &x,
+            "expected a batch axis and rank < %d", GR_MAX_RANK);
     to.dim[0] = gr_shape_of(x).dim[0];
     for (int64_t i = 1; i < to.rank; i++)
         to.dim[i] = s->target_shape.dim[i - 1];
@@ -64,9 +65,9 @@ static const gr_field reshape_fields[] = {
 static const gr_field rescaling_fields[] = {GR_DOUBLE(gr_Rescaling_spec, scale, .required = true),
     GR_DOUBLE(gr_Rescaling_spec, offset), GR_STRING(gr_Rescaling_spec, name), {0}};
 
-#define ROW(id, f, table) \
-    const gr_layer_kind gr_##id##_kind = {.name = #id, .size = sizeof(gr_##id##_spec), .fields = table, .family = "layer", \
-        .call = f}
+#define ROW(id, f, table)                                                                                              \
+    const gr_layer_kind gr_##id##_kind = {                                                                             \
+        .name = #id, .size = sizeof(gr_##id##_spec), .fields = table, .family = "layer", .call = f}
 ROW(Input, input_call, input_fields);
 ROW(Activation, activation_call, activation_fields);
 ROW(Dropout, dropout_call, dropout_fields);
@@ -74,6 +75,7 @@ ROW(Flatten, flatten_call, flatten_fields);
 ROW(Reshape, reshape_call, reshape_fields);
 ROW(Rescaling, rescaling_call, rescaling_fields);
 
-const gr_kind_entry gr__layers[] = {{&gr_Input_kind.kind, NULL}, {&gr_Dense_kind.kind, NULL}, {&gr_Activation_kind.kind, NULL},
-    {&gr_BatchNormalization_kind.kind, NULL}, {&gr_LayerNormalization_kind.kind, NULL}, {&gr_Dropout_kind.kind, NULL},
-    {&gr_Flatten_kind.kind, NULL}, {&gr_Reshape_kind.kind, NULL}, {&gr_Rescaling_kind.kind, NULL}, {NULL, NULL}};
+const gr_kind_entry gr__layers[] = {{&gr_Input_kind.kind, NULL}, {&gr_Dense_kind.kind, NULL},
+    {&gr_Activation_kind.kind, NULL}, {&gr_BatchNormalization_kind.kind, NULL},
+    {&gr_LayerNormalization_kind.kind, NULL}, {&gr_Dropout_kind.kind, NULL}, {&gr_Flatten_kind.kind, NULL},
+    {&gr_Reshape_kind.kind, NULL}, {&gr_Rescaling_kind.kind, NULL}, {NULL, NULL}};

@@ -22,8 +22,7 @@ static const build builds[GR_ISA_COUNT] = {
 #endif
 };
 
-/* ---- double: plain loops in the same order -------------------------------------------------------------------------
- */
+/* ---- double: plain loops in the same order ----------------------------------------------------------------------- */
 
 static double start_of(gr_reduce_kind kind)
 {
@@ -78,8 +77,7 @@ static void cols64(const gr__panel *p)
         ((double *)p->y)[r] = row64(p->kind, x + r * p->row, p->cols);
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------
- */
+/* ---- the door ---------------------------------------------------------------------------------------------------- */
 
 void gr__panel_rows(const gr__panel *p, bool f64)
 {

@@ -3,7 +3,7 @@
  * One loop serves all, tile_loop.h.  Read tile.h first, then vec.h and vmath.h. */
 #include "ops/kernels/tile_loop.h"
 
-/* ---- the vocabulary of elementwise.def in float vectors --------------------------------------------------------- */
+/* ---- the vocabulary of elementwise.def in float vectors ---------------------------------------------------------- */
 
 #define K(c)         vf_set1((float)(c))
 #define P(i)         p[i]

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stddef.h>
 
-/* ---- choosing --------------------------------------------------------------------------------------------------- */
+/* ---- choosing ---------------------------------------------------------------------------------------------------- */
 
 extern const gr_tile_fn gr__tiles_base[GR__TILE_COUNT];
 #ifdef __x86_64__
@@ -48,7 +48,7 @@ gr_tile gr__tile_flat(const gr_tile *t)
     return flat;
 }
 
-/* ---- the vocabulary of elementwise.def in doubles --------------------------------------------------------------- */
+/* ---- the vocabulary of elementwise.def in doubles ---------------------------------------------------------------- */
 
 static double max(double a, double b)
 {

@@ -78,7 +78,7 @@ GR_INLINE vi vi_shl(vi a, int bits)
     return (vi)((vu)a << bits);
 }
 
-/* ---- a*b + c, rounded once -------------------------------------------------------------------------------------- */
+/* ---- a*b + c, rounded once --------------------------------------------------------------------------------------- */
 
 #ifndef __has_builtin
 #define __has_builtin(x) 0
@@ -123,7 +123,7 @@ GR_INLINE vf vf_fma(vf a, vf b, vf c)
 #endif
 }
 
-/* ---- comparisons and choice ------------------------------------------------------------------------------------- */
+/* ---- comparisons and choice -------------------------------------------------------------------------------------- */
 
 #ifdef GR_VEC_512
 GR_INLINE vm vf_eq(vf a, vf b)
@@ -204,7 +204,7 @@ GR_INLINE vf vf_bool(vm m) /* 1 or 0 */
     return vf_sel(m, vf_set1(1), vf_set1(0));
 }
 
-/* ---- sign, rounding, root, greatest ----------------------------------------------------------------------------- */
+/* ---- sign, rounding, root, greatest ------------------------------------------------------------------------------ */
 
 #define GR_SIGN_BIT vi_set1(INT32_MIN)
 
@@ -263,7 +263,7 @@ GR_INLINE vf vf_min(vf a, vf b)
     return vf_sel(vf_lt(a, b) | vf_unordered(a, a), a, b);
 }
 
-/* ---- the last n < GR_W lanes of a row; the others read as 0 and are not written --------------------------------- */
+/* ---- the last n < GR_W lanes of a row; the others read as 0 and are not written ---------------------------------- */
 
 #ifdef GR_VEC_256
 GR_INLINE vi gr_first(int64_t n)

@@ -40,7 +40,7 @@ GR_INLINE vm vf_isnan(vf x)
     return vf_unordered(x, x);
 }
 
-/* ---- exponentials ----------------------------------------------------------------------------------------------- */
+/* ---- exponentials ------------------------------------------------------------------------------------------------ */
 
 /* x = n ln 2 + r, |r| <= ln 2 / 2, n in the low bits of *n */
 GR_INLINE vf vf_exp_reduced(vf x, vi *n)
@@ -83,7 +83,7 @@ GR_INLINE vf vf_expm1(vf x)
     return vf_sel(vf_lt(vf_abs(x), vf_set1(0x1p-24f)), x, y);
 }
 
-/* ---- logarithms ------------------------------------------------------------------------------------------------- */
+/* ---- logarithms -------------------------------------------------------------------------------------------------- */
 
 /* e ln 2 + log(1 + f), |f| <= 1/3 */
 GR_INLINE vf vf_log_inner(vf f, vf e)
@@ -128,7 +128,7 @@ GR_INLINE vf vf_log1p(vf x)
     return vf_sel(vf_lt(vf_abs(x), vf_set1(0x1p-24f)), x, y);
 }
 
-/* ---- sigmoids --------------------------------------------------------------------------------------------------- */
+/* ---- sigmoids ---------------------------------------------------------------------------------------------------- */
 
 /* an odd polynomial below 5/8, 1 - 2 / (e^2x + 1) above */
 GR_INLINE vf vf_tanh(vf x)
@@ -168,7 +168,7 @@ GR_INLINE vf vf_erf(vf x)
     return vf_copysign(y, x);
 }
 
-/* ---- sine and cosine -------------------------------------------------------------------------------------------- */
+/* ---- sine and cosine --------------------------------------------------------------------------------------------- */
 
 #define GR_FAR_ANGLE 1e5f /* beyond it the reduction below runs out of digits and the C library does the lane */
 
@@ -217,7 +217,7 @@ GR_INLINE vf vf_cos(vf x)
     return y;
 }
 
-/* ---- power: 2^(y log2 x), in double because the product magnifies the logarithm's error up to 128 times --------- */
+/* ---- power: 2^(y log2 x), in double because the product magnifies the logarithm's error up to 128 times ---------- */
 
 typedef double vd __attribute__((vector_size(4 * GR_W)));
 typedef int64_t vl __attribute__((vector_size(4 * GR_W)));

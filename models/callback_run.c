@@ -1,4 +1,4 @@
-/* models/run.c: what callbacks see, and their dispatch. See run.h. */
+/* models/callback_run.c: what callbacks see, and their dispatch. See run.h. */
 #include "core/mem.h"
 #include "models/model_impl.h"
 #include <math.h>
@@ -13,7 +13,7 @@ double gr__now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- life and dispatch -------------------------------------------------------------------------------------------- */
+/* ---- life and dispatch ------------------------------------------------------------------------------------------- */
 
 static atomic_uint stop_requests; /* lock-free, so a signal handler may raise it */
 
@@ -81,7 +81,7 @@ bool gr__run_should_stop(const gr_run *r)
     return r->stop || r->stop_requests != atomic_load(&stop_requests);
 }
 
-/* ---- what a hook may ask ------------------------------------------------------------------------------------------- */
+/* ---- what a hook may ask ----------------------------------------------------------------------------------------- */
 
 const void *gr_run_spec(const gr_run *r)
 {
@@ -217,7 +217,7 @@ gr_direction gr_run_direction(const gr_run *r, const char *monitor)
     return GR_DIRECTION_NONE;
 }
 
-/* ---- weights kept ------------------------------------------------------------------------------------------------- */
+/* ---- weights kept ------------------------------------------------------------------------------------------------ */
 
 struct gr_weights {
     int n;
@@ -254,7 +254,7 @@ gr_status gr_run_restore_weights(gr_run *r, const gr_weights *w)
     return gr_model_set_weights(r->model, w->n, (const gr_array *const *)w->value);
 }
 
-/* ---- metrics ------------------------------------------------------------------------------------------------------ */
+/* ---- metrics ----------------------------------------------------------------------------------------------------- */
 
 void gr__reset_metrics(gr_model *m)
 {
