@@ -27,6 +27,8 @@ static gr__rewritten fold(void *user, gr_tape *t, const gr__node *n, gr_tensor *
         return GR__FAILED;
     bool clean = gr_error() == GR_OK;
     gr_array *value = gr_eval(x);
+    if (!value && gr_error() == GR_EMEM)
+        return GR__FAILED;
     if (!value) { /* an error of data (an index out of range) belongs to the run, not to the compiler */
         if (clean)
             gr_error_clear();

@@ -1,8 +1,13 @@
 /* Programs against node-by-node evaluation, with a few ops of the test's own. */
+#include "autograd/grad.h"
 #include "compiler/program.h"
 #include "core/mem.h"
 #include "core/node.h"
+#include "ops/ops.h"
 #include "tests/harness.h"
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- ops --------------------------------------------------------------------------------------------------------- */
@@ -198,7 +203,165 @@ static void assign_if_keeps_the_value_where_the_condition_is_false(void)
     gr_program_free(p), gr_tape_free(t), gr_variable_free(v);
 }
 
-GR_SUITE("compiler/compile.c", GR_TEST(a_program_serves_every_batch_size),
+/* ---- memory that runs out ------------------------------------------------------------------------------------------
+ */
+
+static int64_t left; /* allocations until the next one fails; negative: none does */
+static void *failing_alloc(void *user, size_t bytes)
+{
+    (void)user;
+    return left-- == 0 ? NULL : malloc(bytes);
+}
+static void *failing_resize(void *user, void *old, size_t bytes)
+{
+    (void)user;
+    return left-- == 0 ? NULL : realloc(old, bytes);
+}
+static void failing_release(void *user, void *old)
+{
+    (void)user;
+    free(old);
+}
+
+static gr_tensor *training_step(gr_tape *t, gr_variable *w, gr_variable *n, gr_tensor **x)
+{
+    *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 40), "x");
+    gr_tensor *h = gr_relu(gr_matmul(*x, gr_read(t, w))), *mean = gr_mean(h, .axes = GR_SHAPE(0));
+    gr_tensor *loss = gr_sum(gr_square(gr_sub(h, mean))), *wrt = gr_read(t, w), *g;
+    if (gr_grad(loss, &wrt, 1, &g) != GR_OK)
+        return GR_BAD;
+    gr_assign(wrt, gr_sub(wrt, gr_mul(g, gr_scalar(g, 1e-3))));
+    gr_assign(gr_read(t, n), gr_cast(gr_argmax(mean), GR_F32));
+    return loss;
+}
+
+/* Whichever allocation fails, of compiling or of the first run: an error, no leak, no half-made step. */
+static void every_failed_allocation_is_an_error_and_no_more(void)
+{
+    const gr_allocator failing = {failing_alloc, failing_resize, failing_release, NULL};
+    gr_tape *t = gr_tape_new();
+    gr_variable *w = gr_variable_new("w", GR_F32, GR_SHAPE(40, 20), true),
+                *n = gr_variable_new("n", GR_F32, GR_RANK0, false);
+    gr_tensor *x, *loss = training_step(t, w, n, &x);
+    gr_array *in = numbers(30, 40, 1), *out = gr_array_new(GR_F32, GR_RANK0);
+    int64_t failures = 0;
+    bool ran = false, over = false;
+    for (int64_t k = 0; k < 100000 && !over; k++) {
+        left = k;
+        gr_set_allocator(&failing);
+        gr_program *p = gr_program_new(t, .inputs = {x}, .outputs = {loss}, .verify = true);
+        ran = p && gr_program_run(p, &in, &out) == GR_OK;
+        gr_program_free(p);
+        gr_set_allocator(NULL);
+        over = left >= 0; /* none failed */
+        failures += !over;
+        CU_ASSERT_EQUAL(ran, over);
+        if (!ran && !GR_EXPECT(gr_error() == GR_EMEM, "allocation %lld: %s", (long long)k, gr_error_message()))
+            break;
+        gr_error_clear();
+        CU_ASSERT(ran || gr_variable_get_scalar(n) == 0);
+    }
+    GR_EXPECT(ran && failures > 30, "%lld failures", (long long)failures);
+    gr_array_free(in), gr_array_free(out), gr_tape_free(t), gr_variable_free(w), gr_variable_free(n);
+}
+
+/* ---- two at once ---------------------------------------------------------------------------------------------------
+ */
+
+static void *train(void *result)
+{
+    gr_tape *t = gr_tape_new();
+    gr_variable *w = gr_variable_new("w", GR_F32, GR_SHAPE(40, 20), true),
+                *n = gr_variable_new("n", GR_F32, GR_RANK0, false);
+    gr_array *start = numbers(40, 20, 0), *in = numbers(30, 40, 1), *out = gr_array_new(GR_F32, GR_RANK0);
+    gr_array_scale(start, 1e-3), gr_array_scale(in, 1e-3);
+    gr_variable_set(w, start);
+    gr_tensor *x, *loss = training_step(t, w, n, &x);
+    gr_program *p = gr_program_new(t, .inputs = {x}, .outputs = {loss}, .passes_off = GR_PASS_SERIAL, .threads = 2);
+    for (int i = 0; p && i < 50; i++)
+        gr_program_run(p, &in, &out);
+    *(double *)result = gr_array_at(out, 0) + gr_error();
+    gr_program_free(p), gr_tape_free(t), gr_variable_free(w), gr_variable_free(n);
+    gr_array_free(start), gr_array_free(in), gr_array_free(out);
+    return NULL;
+}
+
+static void two_programs_run_in_two_threads_at_once(void)
+{
+    double alone, a, b;
+    pthread_t first, second;
+    train(&alone);
+    CU_ASSERT_FATAL(pthread_create(&first, NULL, train, &a) == 0 && pthread_create(&second, NULL, train, &b) == 0);
+    pthread_join(first, NULL), pthread_join(second, NULL);
+    CU_ASSERT(alone > 0);
+    CU_ASSERT_EQUAL(a, alone);
+    CU_ASSERT_EQUAL(b, alone);
+}
+
+/* ---- looking inside ------------------------------------------------------------------------------------------------
+ */
+
+static void the_first_nan_is_reported_with_its_op_and_place(void)
+{
+    setenv("GRAPE_NANCHECK", "1", 1);
+    gr_tape *t = gr_tape_new();
+    gr_variable *v = gr_variable_new("v", GR_F32, GR_SHAPE(2), true);
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(2), "x"), *y = gr_exp(gr_log(x));
+    gr_assign(gr_read(t, v), y);
+    gr_program *p = gr_program_new(t, .inputs = {x}, .outputs = {y}, .name = "probe", .passes_off = GR_PASS_INEXACT);
+    unsetenv("GRAPE_NANCHECK");
+    gr_array *in = gr_array_from(GR_F32, GR_SHAPE(2), (float[]){1, -1}), *out = gr_array_new(GR_F32, GR_SHAPE(2));
+    CU_ASSERT_EQUAL(gr_program_run(p, &in, &out), GR_ENAN);
+    CU_ASSERT_PTR_NOT_NULL(strstr(gr_error_message(), "test_program.c"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(gr_error_message(), "program probe, step 0: log makes"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(gr_error_message(), "at element 1"));
+    gr_error_clear();
+    gr_array *now = gr_variable_get(v);
+    CU_ASSERT_EQUAL(gr_array_at(now, 0), 0); /* nothing was assigned */
+    ((float *)gr_array_data(in))[1] = INFINITY;
+    CU_ASSERT_EQUAL(gr_program_run(p, &in, &out), GR_ENAN);
+    CU_ASSERT_PTR_NOT_NULL(strstr(gr_error_message(), "input x is not finite at element 1"));
+    gr_error_clear();
+    gr_array_free(now), gr_array_free(in), gr_array_free(out), gr_program_free(p), gr_tape_free(t), gr_variable_free(v);
+}
+
+static bool file_has(const char *dir, const char *name, const char *what)
+{
+    char path[1000], text[20000] = "";
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "r");
+    if (f) {
+        text[fread(text, 1, sizeof text - 1, f)] = 0;
+        fclose(f);
+    }
+    return GR_EXPECT(strstr(text, what), "%s does not say %s", path, what);
+}
+
+static void dumps_show_every_stage(void)
+{
+    const char *dir = gr_test_scratch("dump");
+    char inside[1000];
+    setenv("GRAPE_DUMP", dir, 1);
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 3), "x"), *y = gr_exp(gr_neg(gr_neg(x)));
+    gr_program *p = gr_program_new(t, .inputs = {x}, .outputs = {y}, .name = "probe", .max_batch = 4);
+    unsetenv("GRAPE_DUMP");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+    snprintf(inside, sizeof inside, "%s/probe", dir);
+    file_has(inside, "00-trace.txt", "neg(%0)");
+    file_has(inside, "06-compact.txt", "%1 = exp(%0)");
+    file_has(inside, "06-compact.dot", "digraph");
+    file_has(inside, "groups.dot", "cluster");
+    file_has(inside, "plan.txt", "B = 4: 2 nodes, 1 groups, 1 steps, 1 phases");
+    file_has(inside, "memory.svg", "<rect");
+    CU_ASSERT_EQUAL(gr_program_dump(p, "/nowhere/at/all"), GR_EIO);
+    gr_error_clear();
+    gr_program_free(p), gr_tape_free(t);
+}
+
+GR_SUITE("compiler/compile.c", GR_TEST(every_failed_allocation_is_an_error_and_no_more),
+    GR_TEST(two_programs_run_in_two_threads_at_once), GR_TEST(the_first_nan_is_reported_with_its_op_and_place),
+    GR_TEST(dumps_show_every_stage), GR_TEST(a_program_serves_every_batch_size),
     GR_TEST(a_second_run_of_a_batch_size_allocates_nothing),
     GR_TEST(inputs_that_disagree_on_the_batch_size_are_refused), GR_TEST(a_needed_input_that_is_not_listed_is_an_error),
     GR_TEST(assignments_are_committed_together), GR_TEST(the_last_of_several_assignments_stays),

@@ -3,7 +3,8 @@
  * ones, panel.isa.c the float ones.
  *
  * Bits: the order of a sum depends on the panel's size alone, and is the same for every instruction set. Down the rows
- * four chains are added in pairs; along a row it is four chains of 16 lanes each. */
+ * four chains are added in pairs; along a row it is four chains of 16 lanes each, or one chain if it has 16 elements or
+ * fewer. */
 #ifndef GRAPE_OPS_KERNELS_PANEL_H
 #define GRAPE_OPS_KERNELS_PANEL_H
 

@@ -115,10 +115,43 @@ GR_INLINE float one_row(const float *x, int64_t n, vf start, combine f)
     return across_vectors(s[0], f);
 }
 
-GR_INLINE void cols(const gr__panel *p, vf start, combine f)
+/* Rows of a few elements one by one: they do not wait for each other. */
+GR_INLINE float short_row(const float *x, int64_t n, gr_reduce_kind kind)
+{
+    float s = x[0];
+    for (int64_t i = 1; i < n; i++)
+        switch (kind) {
+        case GR_REDUCE_SUM:
+            s += x[i];
+            break;
+        case GR_REDUCE_PROD:
+            s *= x[i];
+            break;
+        case GR_REDUCE_MAX:
+            s = s > x[i] || s != s ? s : x[i];
+            break;
+        default:
+            s = s < x[i] || s != s ? s : x[i];
+        }
+    return s;
+}
+
+GR_INLINE void short_rows(const gr__panel *p, gr_reduce_kind kind)
 {
     const float *x = p->x;
     float *y = p->y;
+    for (int64_t r = 0; r < p->rows; r++, x += p->row)
+        y[r] = short_row(x, p->cols, kind);
+}
+
+GR_INLINE void cols(const gr__panel *p, gr_reduce_kind kind, vf start, combine f)
+{
+    const float *x = p->x;
+    float *y = p->y;
+    if (p->cols <= 16) {
+        short_rows(p, kind);
+        return;
+    }
     for (int64_t r = 0; r < p->rows; r++, x += p->row)
         y[r] = one_row(x, p->cols, start, f);
 }
@@ -144,16 +177,16 @@ void GR_ISA_NAME(gr__panel_cols)(const gr__panel *p)
 {
     switch (p->kind) {
     case GR_REDUCE_SUM:
-        cols(p, vf_set1(0), add);
+        cols(p, GR_REDUCE_SUM, vf_set1(0), add);
         break;
     case GR_REDUCE_PROD:
-        cols(p, vf_set1(1), mul);
+        cols(p, GR_REDUCE_PROD, vf_set1(1), mul);
         break;
     case GR_REDUCE_MAX:
-        cols(p, vf_set1(-INFINITY), vf_max);
+        cols(p, GR_REDUCE_MAX, vf_set1(-INFINITY), vf_max);
         break;
     case GR_REDUCE_MIN:
-        cols(p, vf_set1(INFINITY), vf_min);
+        cols(p, GR_REDUCE_MIN, vf_set1(INFINITY), vf_min);
     }
 }
 
