@@ -435,6 +435,21 @@ static void a_checkpoint_saves_memory_in_a_program(void)
     gr_variable_free(w);
 }
 
+static void the_bare_symbols_record_without_a_place(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F64, GR_SHAPE(3), "x"), *y, *g, *h;
+    CU_ASSERT_EQUAL((gr_checkpoint)(bump, NULL, 1, &x, 1, &y), GR_OK);
+    CU_ASSERT_PTR_NULL(y->node->at.file);
+    CU_ASSERT_EQUAL((gr_custom_gradient)(&through, 1, &x, 1, &y), GR_OK);
+    CU_ASSERT_PTR_NULL(y->node->at.file);
+    CU_ASSERT_EQUAL((gr_grad)(gr_sum(gr_square(y)), &x, 1, &g), GR_OK);
+    SAME(x, g, gr_add(gr_round(x), gr_round(x)));
+    CU_ASSERT_EQUAL((gr_grad_with)(1, &x, &g, &x, 1, &h), GR_OK);
+    CU_ASSERT_PTR_EQUAL(h, g);
+    gr_tape_free(t);
+}
+
 static void wrong_checkpoints_are_refused(void)
 {
     gr_tape *t = gr_tape_new();
@@ -459,4 +474,5 @@ GR_SUITE("autograd/custom.c", GR_TEST(a_custom_gradient_takes_the_place_of_the_f
     GR_TEST(the_backward_node_holds_the_body_again_under_a_clone_number),
     GR_TEST(weights_used_inside_get_their_gradients), GR_TEST(regions_nest),
     GR_TEST(a_checkpoint_works_on_a_symbolic_batch), GR_TEST(a_program_of_regions_computes_what_evaluation_does),
-    GR_TEST(a_checkpoint_saves_memory_in_a_program), GR_TEST(wrong_checkpoints_are_refused))
+    GR_TEST(a_checkpoint_saves_memory_in_a_program), GR_TEST(the_bare_symbols_record_without_a_place),
+    GR_TEST(wrong_checkpoints_are_refused))

@@ -141,8 +141,18 @@ static void a_large_graph_is_folded_to_a_node_a_layer_and_phase(void)
             rows[i].why, p.nodes, rows[i].folded ? text : "");
         GR_EXPECT(!rows[i].folded || strstr(text, "dense (Dense), backward\\n"), "%s: no backward part in\n%s",
             rows[i].why, text);
-        if (rows[i].folded)
+        if (rows[i].folded) {
+            int sum = 1; /* the input stands on its own */
+            for (const char *n = text; (n = strstr(n, " nodes\\n")); n++) {
+                const char *digits = n;
+                while (digits[-1] >= '0' && digits[-1] <= '9')
+                    digits--;
+                sum += atoi(digits);
+            }
+            GR_EXPECT(
+                sum == (int)t->n_nodes, "%s: %d of %d nodes are told in\n%s", rows[i].why, sum, (int)t->n_nodes, text);
             svg_of(text);
+        }
         gr_text_free(text);
         gr_tape_free(t);
     }
@@ -167,8 +177,18 @@ static void regions_are_dashed_clusters(void)
     int64_t nodes = t->n_nodes;
     for (int64_t id = 0; id < t->n_nodes; id++)
         nodes += t->node[id]->n_regions ? t->node[id]->region[0]->tape->n_nodes : 0;
-    GR_EXPECT(
-        p.good && p.clusters == 2 && p.nodes == (int)nodes, "%d clusters, %d nodes in\n%s", p.clusters, p.nodes, text);
+    int64_t edges = 0; /* what nodes read; what params stand for; what the owner gives on */
+    for (int64_t id = 0; id < t->n_nodes; id++) {
+        const gr__node *n = t->node[id];
+        edges += n->n_in;
+        for (int r = 0; r < n->n_regions; r++) {
+            edges += n->region[r]->n_params + n->region[r]->n_results;
+            for (int64_t m = 0; m < n->region[r]->tape->n_nodes; m++)
+                edges += n->region[r]->tape->node[m]->n_in;
+        }
+    }
+    GR_EXPECT(p.good && p.clusters == 2 && p.nodes == (int)nodes && p.edges == (int)edges,
+        "%d clusters, %d nodes, %d edges in\n%s", p.clusters, p.nodes, p.edges, text);
     CU_ASSERT_EQUAL(count(text, "checkpoint, region 0\", style=dashed"), 2);
     char *svg = svg_of(text);
     if (svg)

@@ -315,6 +315,23 @@ static gr_status eval_zero(const gr_call *c)
     return GR_OK;
 }
 
+static void integers_are_drawn_from_the_whole_range_and_no_further(void)
+{
+    const gr_sample s = {.lo = -2, .hi = 3, .shape = {GR_DIMS(300)}, .dtype = {GR_I32}};
+    const gr_op op = {.n_in = 1};
+    gr_array *a = NULL;
+    int seen[6] = {0};
+    CU_ASSERT_EQUAL(gr__sample_draw(&op, &s, GR_F32, 9, &a), GR_OK);
+    for (int64_t i = 0; i < gr_array_size(a); i++) {
+        int x = (int)gr_array_at(a, i);
+        CU_ASSERT(x >= -2 && x <= 3);
+        seen[(x + 2 + 6) % 6]++;
+    }
+    for (int i = 0; i < 6; i++)
+        GR_EXPECT(seen[i] > 20, "%d was drawn %d times of 300", i - 2, seen[i]);
+    gr_array_free(a);
+}
+
 static void an_op_is_checked_on_all_of_its_samples(void)
 {
     const spoil_attr right = {RIGHT}, wrong = {SIGN};
@@ -433,5 +450,6 @@ GR_SUITE("autograd/gradcheck.c", GR_TEST(each_wrong_gradient_is_caught_and_its_c
     GR_TEST(a_function_of_inputs_and_weights_is_checked_in_both), GR_TEST(one_wrong_element_of_a_thousand_is_found),
     GR_TEST(a_kink_is_called_a_kink), GR_TEST(zero_against_zero_shows_nothing),
     GR_TEST(an_op_without_float64_is_refused_for_that_reason), GR_TEST(an_op_is_checked_on_all_of_its_samples),
+    GR_TEST(integers_are_drawn_from_the_whole_range_and_no_further),
     GR_TEST(a_sample_has_as_many_inputs_as_the_op_or_as_are_told), GR_TEST(wrong_calls_are_refused),
     GR_TEST(samples_lie_in_their_range_and_apart_if_they_are_to))
