@@ -48,7 +48,7 @@ static gr_status epoch_end(gr_run *run)
 
 static const char *const modes[] = {"auto", "min", "max", NULL};
 static const gr_field fields[] = {GR_STRING(gr_ReduceLROnPlateau_spec, monitor, .def_string = "val_loss"),
-    GR_DOUBLE(gr_ReduceLROnPlateau_spec, factor, .def = 0.1, .has_min = true, .max = 1, .below_max = true),
+    GR_DOUBLE(gr_ReduceLROnPlateau_spec, factor, .def = 0.1, .above_min = true, .max = 1, .below_max = true),
     GR_INT(gr_ReduceLROnPlateau_spec, patience, .def = 10, .has_min = true,
         .flag = GR_FLAG(gr_ReduceLROnPlateau_spec, has_patience)),
     GR_ENUM_FIELD(gr_ReduceLROnPlateau_spec, mode, .choices = modes),

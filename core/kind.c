@@ -357,7 +357,8 @@ static const char *field_fault(const gr_field *f, const gr_field *fields, size_t
         return NULL;
     if (f->def != 0 && !in_range(f, default_of(f)))
         return "has a default outside its range";
-    if ((f->def != 0 || f->required) && !f->flag && in_range(f, 0))
+    bool refused = f->required && !has_min(f); /* a 0 that is never mistaken for another value */
+    if ((f->def != 0 || f->required) && !refused && !f->flag && in_range(f, 0))
         return "takes 0 for its default (or for absent), but 0 is within its range: add a presence flag or narrow the "
                "range";
     return NULL;

@@ -64,7 +64,8 @@ typedef struct {
 typedef gr_CategoricalAccuracy_spec gr_SparseCategoricalAccuracy_spec, gr_Accuracy_spec;
 typedef struct {
     gr_metric base;
-    double threshold; /* 0.5 */
+    double threshold;   /* 0.5 */
+    bool has_threshold; /* for 0: logits */
 } gr_BinaryAccuracy_spec;
 extern GR_API const gr_metric_kind gr_Accuracy_kind, gr_CategoricalAccuracy_kind, gr_SparseCategoricalAccuracy_kind,
     gr_BinaryAccuracy_kind;

@@ -34,14 +34,15 @@ static gr_status adam_update(gr_update *u, const void *spec, gr_tensor *w, gr_te
         .flag = GR_FLAG(gr_Adam_spec, has_beta_1)),                                                                    \
         GR_DOUBLE(gr_Adam_spec, beta_2, .def = 0.999, .has_min = true, .max = 1, .below_max = true,                    \
             .flag = GR_FLAG(gr_Adam_spec, has_beta_2)),                                                                \
-        GR_DOUBLE(gr_Adam_spec, epsilon, .def = 1e-7, .has_min = true), GR_BOOL(gr_Adam_spec, amsgrad)
+        GR_DOUBLE(gr_Adam_spec, epsilon, .def = 1e-7, .above_min = true), GR_BOOL(gr_Adam_spec, amsgrad)
 
 static const gr_field fields[] = {GR_OPTIMIZER_FIELDS(gr_Adam_spec, 0.001), ADAM_FIELDS, {0}};
 const gr_optimizer_kind gr_Adam_kind = {
     .name = "Adam", .size = sizeof(gr_Adam_spec), .fields = fields, .family = "optimizer", .update = adam_update};
 
-static const gr_field fields_w[] = {GR_FLOAT(gr_Adam_spec, learning_rate, .def = 0.001, .has_min = true),
-    GR_FLOAT(gr_Adam_spec, weight_decay, .def = 0.004, .has_min = true),
+/* AdamW without decay is Adam: 0 need not be asked for. */
+static const gr_field fields_w[] = {GR_FLOAT(gr_Adam_spec, learning_rate, .def = 0.001, .above_min = true),
+    GR_FLOAT(gr_Adam_spec, weight_decay, .def = 0.004, .above_min = true),
     GR_FLOAT(gr_Adam_spec, clipnorm, .has_min = true), GR_FLOAT(gr_Adam_spec, clipvalue, .has_min = true),
     GR_FLOAT(gr_Adam_spec, global_clipnorm, .has_min = true), ADAM_FIELDS, {0}};
 const gr_optimizer_kind gr_AdamW_kind = {

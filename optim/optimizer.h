@@ -46,7 +46,7 @@ typedef struct {
     GR_OPTIMIZER_OPTIONS
 } gr__optimizer_options;
 #define GR_OPTIMIZER_FIELDS(S, rate)                                                                                   \
-    GR_FLOAT(S, learning_rate, .def = (rate), .min = 0, .has_min = true), GR_FLOAT(S, weight_decay, .has_min = true),  \
+    GR_FLOAT(S, learning_rate, .def = (rate), .above_min = true), GR_FLOAT(S, weight_decay, .has_min = true),          \
         GR_FLOAT(S, clipnorm, .has_min = true), GR_FLOAT(S, clipvalue, .has_min = true),                               \
         GR_FLOAT(S, global_clipnorm, .has_min = true)
 

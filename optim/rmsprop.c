@@ -28,7 +28,7 @@ static gr_status rmsprop_update(gr_update *u, const void *spec, gr_tensor *w, gr
 static const gr_field fields[] = {GR_OPTIMIZER_FIELDS(gr_RMSprop_spec, 0.001),
     GR_DOUBLE(gr_RMSprop_spec, rho, .def = 0.9, .has_min = true, .max = 1, .flag = GR_FLAG(gr_RMSprop_spec, has_rho)),
     GR_FLOAT(gr_RMSprop_spec, momentum, .has_min = true, .max = 1),
-    GR_DOUBLE(gr_RMSprop_spec, epsilon, .def = 1e-7, .has_min = true), GR_BOOL(gr_RMSprop_spec, centered), {0}};
+    GR_DOUBLE(gr_RMSprop_spec, epsilon, .def = 1e-7, .above_min = true), GR_BOOL(gr_RMSprop_spec, centered), {0}};
 const gr_optimizer_kind gr_RMSprop_kind = {.name = "RMSprop",
     .size = sizeof(gr_RMSprop_spec),
     .fields = fields,

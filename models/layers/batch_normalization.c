@@ -38,7 +38,7 @@ static const gr_field fields[] = {
     GR_INT(gr_BatchNormalization_spec, axis, .def = -1, .flag = GR_FLAG(gr_BatchNormalization_spec, has_axis)),
     GR_DOUBLE(gr_BatchNormalization_spec, momentum, .def = 0.99, .has_min = true, .max = 1,
         .flag = GR_FLAG(gr_BatchNormalization_spec, has_momentum)),
-    GR_DOUBLE(gr_BatchNormalization_spec, epsilon, .def = 1e-3, .has_min = true),
+    GR_DOUBLE(gr_BatchNormalization_spec, epsilon, .def = 1e-3, .above_min = true),
     GR_BOOL(gr_BatchNormalization_spec, no_center), GR_BOOL(gr_BatchNormalization_spec, no_scale),
     GR_STRING(gr_BatchNormalization_spec, name), {0}};
 const gr_layer_kind gr_BatchNormalization_kind = {.name = "BatchNormalization",

@@ -17,7 +17,7 @@ static gr_tensor *layer_normalization_call(gr_build *b, const void *spec, gr_ten
 
 static const gr_field fields[] = {
     GR_INT(gr_LayerNormalization_spec, axis, .def = -1, .flag = GR_FLAG(gr_LayerNormalization_spec, has_axis)),
-    GR_DOUBLE(gr_LayerNormalization_spec, epsilon, .def = 1e-3, .has_min = true),
+    GR_DOUBLE(gr_LayerNormalization_spec, epsilon, .def = 1e-3, .above_min = true),
     GR_BOOL(gr_LayerNormalization_spec, no_center), GR_BOOL(gr_LayerNormalization_spec, no_scale),
     GR_STRING(gr_LayerNormalization_spec, name), {0}};
 const gr_layer_kind gr_LayerNormalization_kind = {.name = "LayerNormalization",
