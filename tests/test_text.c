@@ -2,6 +2,8 @@
 #include "autograd/custom.h"
 #include "autograd/grad.h"
 #include "autograd/gradcheck.h"
+#include "compiler/program.h"
+#include "core/dot.h"
 #include "core/node.h"
 #include "core/text.h"
 #include "ops/ops.h"
@@ -492,10 +494,117 @@ static void deep_regions_and_scopes_are_refused(void)
     free(text);
 }
 
-/* Bytes of a good text are changed, dropped and doubled: the parser must come back, with a graph or an error. */
+/* ---- texts that were good once --------------------------------------------------------------------------------- */
+
+/* Bytes with B = 2 that evaluating the tape takes, regions too; a bound, so that a spoiled size costs no memory. */
+static double bytes_of(const gr_tape *t)
+{
+    double sum = 0;
+    for (int64_t id = 0; id < t->n_nodes; id++) {
+        for (int i = 0; i < t->node[id]->n_out; i++) {
+            gr_shape s;
+            int64_t n = gr_shape_bind(t->node[id]->out[i].shape, 2, &s) ? gr_shape_size(s) : -1;
+            sum += n < 0 ? 1e30 : (double)n * 8;
+        }
+        for (int i = 0; i < t->node[id]->n_regions; i++)
+            sum += bytes_of(t->node[id]->region[i]->tape);
+    }
+    return sum;
+}
+
+/* What was read is drawn, differentiated, evaluated and compiled; errors are fine. Whether it ran. */
+static bool use(gr_tape *t)
+{
+    enum { MOST = 32 };
+    gr_tensor *x = &t->node[0]->out[0], *y = &t->node[t->n_nodes - 1]->out[0], *g;
+    gr_text_free(gr_tape_dot_text(t, NULL));
+    if (gr_dtype_is_float(x->dtype) && gr_dtype_is_float(y->dtype) && gr_grad_with(1, &y, &y, &x, 1, &g) == GR_OK)
+        y = g;
+    gr_error_clear();
+    gr_binding bound[MOST];
+    gr_array *in[MOST], *out = NULL, *result = NULL;
+    gr_program_opts opts = {.outputs = {y}, .verify = true};
+    int n = 0;
+    bool ran = bytes_of(t) < 1e6;
+    for (int64_t id = 0; ran && id < t->n_nodes && n < MOST; id++) {
+        gr_shape s;
+        const gr_tensor *input = &t->node[id]->out[0];
+        if (t->node[id]->op != &gr_op_input || !gr_shape_bind(input->shape, 2, &s))
+            continue;
+        in[n] = gr_array_new(input->dtype, s);
+        opts.inputs[n] = &t->node[id]->out[0];
+        bound[n] = (gr_binding){opts.inputs[n], in[n]};
+        n++;
+    }
+    ran = ran && gr_eval_with(1, &y, &out, &(gr_eval_opts){.n_bindings = n, .bindings = bound}) == GR_OK;
+    gr_error_clear();
+    gr_program *p = ran ? gr_program_new_at((gr_at){0}, t, &opts) : NULL;
+    GR_EXPECT(!ran || p, "evaluates, but does not compile: %s", gr_error_message());
+    if (p && (result = gr_array_new(gr_array_dtype(out), gr_array_shape(out))))
+        gr_program_run(p, in, &result); /* another assignment on the tape may fail */
+    gr_program_free(p);
+    gr_array_free(result);
+    gr_array_free(out);
+    for (int i = 0; i < n; i++)
+        gr_array_free(in[i]);
+    gr_error_clear();
+    return ran;
+}
+
+/* One to four bytes or short runs are changed, dropped or doubled. */
+static void spoil(char *text, size_t n, size_t room)
+{
+    for (int k = below(4); k >= 0 && n > 0; k--) {
+        size_t at = (size_t)below((int)n), length = (size_t)below(12);
+        length = at + length > n ? n - at : length;
+        switch (below(5)) {
+        case 0:
+            text[at] = "0123456789%,.:={}[]()\"\\B \n-x"[below(29)];
+            break;
+        case 1:
+            memmove(text + at, text + at + length, n - at - length + 1);
+            n -= length;
+            break;
+        case 2:
+            if (n + length >= room)
+                break;
+            memmove(text + at + length, text + at, n - at + 1);
+            n += length;
+            break;
+        case 3: /* a number of an attribute or a shape */
+            for (size_t tries = 0; tries < n && !(text[at] >= '0' && text[at] <= '9'); tries++)
+                at = (at + 1) % n;
+            text[at] = (char)('0' + below(10));
+            break;
+        default:
+            text[at] = (char)(1 + below(255));
+        }
+    }
+}
+
+/* The parser must come back from each, with a graph or an error, and no graph does harm. */
+static void spoil_often(const char *text, int rounds, int n_variables, gr_variable *const *variables, int count[3])
+{
+    size_t n = strlen(text), room = 2 * n + 100;
+    char *spoiled = malloc(room);
+    for (int round = 0; round < rounds; round++) {
+        memcpy(spoiled, text, n + 1);
+        spoil(spoiled, n, room);
+        gr_tape *t = gr_tape_parse(spoiled, n_variables, variables);
+        count[0] += t != NULL;
+        count[1] += !t && gr_error() != GR_OK;
+        gr_error_clear();
+        if (t && t->n_nodes > 0)
+            count[2] += use(t);
+        gr_tape_free(t);
+    }
+    free(spoiled);
+}
+
 static void spoiled_texts_do_no_harm(void)
 {
     graph g = {.t = gr_tape_new(), .n = 2};
+    int count[3] = {0};
     state = 99;
     for (int i = 0; i < 2; i++) {
         g.v[i] = gr_variable_new(i ? "a/b c" : "w", GR_F32, GR_RANK0, true);
@@ -508,52 +617,41 @@ static void spoiled_texts_do_no_harm(void)
     gr_tensor *grads[2];
     CU_ASSERT_EQUAL(gr_grad(gr_sum(g.pool[29]), g.pool, 2, grads), GR_OK);
     char *text = gr_tape_text(g.t);
-    size_t n = strlen(text);
-    char *spoiled = malloc(2 * n + 2);
-    int parsed = 0, refused = 0;
-    for (int round = 0; round < 3000; round++) {
-        memcpy(spoiled, text, n + 1);
-        size_t size = n;
-        for (int k = below(4); k >= 0; k--) {
-            size_t at = (size_t)below((int)size), length = (size_t)below(12);
-            length = at + length > size ? size - at : length;
-            switch (below(4)) {
-            case 0:
-                spoiled[at] = "0123456789%,.:={}[]()\"\\B \n-x"[below(29)];
-                break;
-            case 1:
-                memmove(spoiled + at, spoiled + at + length, size - at - length + 1);
-                size -= length;
-                break;
-            case 2:
-                if (size + length <= 2 * n) {
-                    memmove(spoiled + at + length, spoiled + at, size - at + 1);
-                    size += length;
-                }
-                break;
-            default:
-                spoiled[at] = (char)(1 + below(255));
-            }
-        }
-        gr_tape *t = gr_tape_parse(spoiled, 2, g.v);
-        gr_tensor *grads_of[2];
-        parsed += t != NULL;
-        refused += !t && gr_error() != GR_OK;
-        if (t && t->n_nodes > 2 &&
-            gr_dtype_is_float(t->node[t->n_nodes - 1]->out[0].dtype)) { /* and what was read can be used */
-            gr_tensor *x = &t->node[0]->out[0], *y = &t->node[t->n_nodes - 1]->out[0];
-            if (gr_dtype_is_float(x->dtype))
-                gr_grad_with(1, &y, &y, &x, 1, grads_of);
-        }
-        gr_tape_free(t);
-        gr_error_clear();
-    }
-    GR_EXPECT(parsed + refused == 3000 && refused > 1000 && parsed > 100, "parsed %d, refused %d", parsed, refused);
-    free(spoiled);
+    spoil_often(text, 2000, 2, g.v, count);
+    GR_EXPECT(count[0] + count[1] == 2000 && count[1] > 500 && count[2] > 50, "parsed %d, refused %d, ran %d", count[0],
+        count[1], count[2]);
     gr_text_free(text);
     gr_tape_free(g.t);
     gr_variable_free(g.v[0]);
     gr_variable_free(g.v[1]);
+}
+
+/* Each op on inputs of each of its samples, so that its attributes are what is spoiled. */
+static void spoiled_attributes_of_any_op_do_no_harm(void)
+{
+    int count[3] = {0}, rounds = 0;
+    state = 4711;
+    for (int o = 0; gr_op_at(o); o++) {
+        const gr_op *op = gr_op_at(o);
+        for (const gr_sample *s = op->samples; s && s->lo <= s->hi; s++) {
+            gr_tape *t = gr_tape_new();
+            gr_tensor *x[GR_SAMPLE_INPUTS];
+            int n = gr__sample_count(op, s);
+            for (int i = 0; i < n; i++)
+                x[i] = gr_input(t, s->dtype[i] ? s->dtype[i] : GR_F32, s->shape[i], "x");
+            if (n)
+                gr_apply_op(op, s->attr, n, x);
+            else
+                gr__apply_op_on(t, (gr_at){0}, op, s->attr, 0, NULL);
+            char *text = gr_tape_text(t);
+            spoil_often(text, 12, 0, NULL, count);
+            rounds += 12;
+            gr_text_free(text);
+            gr_tape_free(t);
+        }
+    }
+    GR_EXPECT(count[0] + count[1] == rounds && count[1] > rounds / 10 && count[2] > rounds / 10,
+        "of %d parsed %d, refused %d, ran %d", rounds, count[0], count[1], count[2]);
 }
 
 static void printing_to_a_file_reports_its_failure(void)
@@ -586,5 +684,5 @@ GR_SUITE("core/text.c", GR_TEST(a_line_a_node_as_documented), GR_TEST(numbers_co
     GR_TEST(graphs_that_differ_anywhere_are_not_equal), GR_TEST(blanks_tabs_and_comments_do_not_matter),
     GR_TEST(a_thousand_random_graphs_come_back_equal), GR_TEST(every_op_comes_back_with_its_attributes),
     GR_TEST(wrong_texts_are_refused_with_line_and_column), GR_TEST(deep_regions_and_scopes_are_refused),
-    GR_TEST(spoiled_texts_do_no_harm), GR_TEST(printing_to_a_file_reports_its_failure),
-    GR_TEST(a_long_chain_is_written_and_read))
+    GR_TEST(spoiled_texts_do_no_harm), GR_TEST(spoiled_attributes_of_any_op_do_no_harm),
+    GR_TEST(printing_to_a_file_reports_its_failure), GR_TEST(a_long_chain_is_written_and_read))
