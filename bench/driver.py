@@ -1,9 +1,12 @@
-"""bench/driver.py WORKLOAD: Grape beside its peers, in one run.  Called by bench/run, which makes the environment.
+"""bench/driver.py mlp|startup: Grape beside its peers, in one run.  Called by bench/run, which makes the environment.
 
 All sides get the same weights and batches; the first five losses must agree to 1e-3, else no ratio is printed and the
 exit status is 1. Then 15 rounds: one block of steps of each side in turn, all blocks about equally long, so that a slow
 minute of the machine hits every side alike. Medians count. The multiply-add peak is measured before and after, in the
 Grape program's own process if it runs.
+
+startup: from the start of the process to the end of its first training step (imports, reading weights and one batch of 1.9
+MB, compiling), median of 7 starts each, taken in turn.
 """
 import argparse
 import datetime
@@ -14,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 
@@ -81,7 +85,7 @@ class Side:
             self.process.kill()
 
 
-def mlp_case(widths, batch, path):
+def mlp_case(widths, batch, path, batches=None):
     """Weights in Keras's order and a round of batches like flattened digits: four fifths of the pixels 0, ten or fewer classes."""
     g = np.random.default_rng(1234)
     entries, i = {}, 0
@@ -93,7 +97,7 @@ def mlp_case(widths, batch, path):
         for w in ws:
             entries[f"w{i}"] = w.astype("float32")
             i += 1
-    n = ROUND * batch
+    n = (batches or ROUND) * batch
     x = g.random((n, widths[0])) * (g.random((n, widths[0])) < .2)
     y = np.eye(widths[-1], dtype="float32")[g.integers(0, widths[-1], n)]
     np.savez(path, x=x.astype("float32"), y=y, **entries)
@@ -130,14 +134,9 @@ def compare(a, widths, peers, rounds, block_s):
     sides, record = [], {"workload": a.workload, "widths": widths, "batch": a.batch}
     grape = None
     try:
-        program = os.path.join(a.build, "bench", a.workload)
-        if os.path.exists(program) and not a.no_grape:
-            grape = Side("grape", [program] + options, a.threads)
-            sides.append(grape)
-        for p in peers:
-            module, variant = PEERS[p]
-            argv = [sys.executable, os.path.join(HERE, "peers", f"{module}_{a.workload}.py")] + options
-            sides.append(Side(p, argv + (["--variant", variant] if variant else []), a.threads))
+        for name, argv in sides_of(a, peers, options):
+            sides.append(Side(name, argv, a.threads))
+            grape = sides[-1] if name == "grape" else grape
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "case.npz")
             mlp_case(widths, a.batch, path)
@@ -179,9 +178,42 @@ def compare(a, widths, peers, rounds, block_s):
     return record
 
 
+def sides_of(a, peers, options):
+    """Name and command of each side that there is."""
+    program = os.path.join(a.build, "bench", "mlp")
+    found = [("grape", [program] + options)] if os.path.exists(program) and not a.no_grape else []
+    for p in peers:
+        module, variant = PEERS[p]
+        argv = [sys.executable, os.path.join(HERE, "peers", f"{module}_mlp.py")] + options
+        found.append((p, argv + (["--variant", variant] if variant else [])))
+    return found
+
+
+def startup(a, widths, peers, starts=7):
+    options = ["--batch", str(a.batch), "--threads", str(a.threads), "--widths", ",".join(map(str, widths))]
+    times = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "case.npz")
+        mlp_case(widths, a.batch, path, batches=1)
+        for _ in range(starts):
+            for name, argv in sides_of(a, peers, options):
+                begin = time.perf_counter()
+                side = Side(name, argv, a.threads)
+                side.ask("load " + path)
+                side.losses(1)
+                times.setdefault(name, []).append(1e3 * (time.perf_counter() - begin))
+                side.quit()
+    print(f"\nstartup: process start to the end of the first step, {a.threads} threads")
+    print(f"{'side':14} {'median ms':>10} {'min ms':>8}")
+    for name, t in times.items():
+        print(f"{name:14} {statistics.median(t):10.1f} {min(t):8.1f}")
+    return {"workload": "startup", "widths": widths, "batch": a.batch, "agree": True, "load_average": os.getloadavg()[0],
+            "sides": {n: {"median_ms": statistics.median(t), "min_ms": min(t), "starts_ms": t} for n, t in times.items()}}
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("workload", choices=["mlp"])
+    p.add_argument("workload", choices=["mlp", "startup"])
     p.add_argument("--peers", default="jax,torch-fused")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--batch", type=int, default=128)
@@ -198,18 +230,22 @@ def main():
     if unknown or a.threads < 1 or a.rounds < 1:
         p.error(f"unknown peer {unknown[0]}, known: {', '.join(PEERS)}" if unknown else "threads and rounds must be positive")
     runs, failed = [], False
-    cases = [a.widths] + ([s for s in SIZES if s != a.widths] if a.sizes else [])
+    cases = [a.widths] + ([s for s in SIZES if s != a.widths] if a.sizes and a.workload == "mlp" else [])
     for i, widths in enumerate(cases):
         try:
+            if a.workload == "startup":
+                runs.append(startup(a, [int(w) for w in widths.split(",")], peers))
+                continue
             runs.append(compare(a, [int(w) for w in widths.split(",")], peers, a.rounds if i == 0 else max(3, a.rounds // 3), a.block))
             failed |= not runs[-1]["agree"]
         except Gone as e:
             print(f"bench: {widths}: a side failed: {e}", file=sys.stderr)
             failed = True
     for s in (runs[0]["sides"].values() if runs else []):
-        print("  " + s["info"])
-    if not os.path.exists(os.path.join(a.build, "bench", a.workload)) and not a.no_grape:
-        print(f"grape is missing: {a.build}/bench/{a.workload} is not built", file=sys.stderr)
+        if "info" in s:
+            print("  " + s["info"])
+    if not os.path.exists(os.path.join(a.build, "bench", "mlp")) and not a.no_grape:
+        print(f"grape is missing: {a.build}/bench/mlp is not built", file=sys.stderr)
         failed = True
     if len(runs) > 1:
         print("\ntime against work (1 = as the first row):")
@@ -222,7 +258,7 @@ def main():
         machine = {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "date": datetime.date.today().isoformat(),
                    "kernel": platform.release()}
         with open(a.json, "w") as f:
-            json.dump({"machine": machine, "threads": a.threads, "runs": runs}, f, indent=1)
+            json.dump({"machine": machine, "python": platform.python_version(), "threads": a.threads, "runs": runs}, f, indent=1)
     return 1 if failed else 0
 
 
