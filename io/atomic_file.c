@@ -125,11 +125,8 @@ gr_status gr__atomic_write(gr__atomic_file *f, const void *data, int64_t n)
 
 /* The folder holds the name: a rename that is not synced may be forgotten. Some file systems cannot sync a folder,
  * which is no failure of the save. */
-static void sync_folder(const char *path)
+static void sync_folder(char *folder)
 {
-    char *folder = gr__strdup(path);
-    if (!folder)
-        return;
     char *slash = strrchr(folder, '/');
     if (slash)
         slash[slash == folder] = '\0';
@@ -138,7 +135,6 @@ static void sync_folder(const char *path)
         (void)fsync(fd);
         close(fd);
     }
-    gr__free(folder);
 }
 
 gr_status gr__atomic_commit(gr__atomic_file *f)
@@ -151,7 +147,7 @@ gr_status gr__atomic_commit(gr__atomic_file *f)
         fail(f, "cannot take its name");
     gr_status status = f->status;
     if (status == GR_OK)
-        sync_folder(f->path);
+        sync_folder(f->path); /* cut short in place: a copy could fail, and the save has not */
     else
         unlink(f->temporary);
     release(f);
