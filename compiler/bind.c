@@ -302,12 +302,17 @@ static void need_inputs(gr__plan *p, int id)
         need(p, n->work == GR__CONTRACT ? n->operand[i] : gr__operand(p, id, i).value);
 }
 
-/* A view of integers is no tile: unless every consumer reads through it, its eval makes it. */
-static void integer_views(gr__plan *p)
+/* A view of integers is no tile: unless every consumer reads through it, its eval makes it. That may be true of the
+ * view below it only then. */
+static bool integer_views(gr__plan *p)
 {
+    bool changed = false;
     for (int id = 0; id < p->n_nodes; id++)
-        if (p->node[id].work == GR__VIEW && p->node[id].live && is_int(p->value[p->node[id].value].dtype))
+        if (p->node[id].work == GR__VIEW && p->node[id].live && is_int(p->value[p->node[id].value].dtype)) {
             p->node[id].work = GR__OPAQUE;
+            changed = true;
+        }
+    return changed;
 }
 
 static void find_live(gr__plan *p)
@@ -345,9 +350,9 @@ gr_status gr__plan_bind(gr__plan *p)
     for (int id = 0; id < p->n_nodes; id++)
         if (p->node[id].work == GR__CONTRACT)
             bind_contract(p, &p->node[id]);
-    find_live(p);
-    integer_views(p);
-    find_live(p); /* their sources */
+    do
+        find_live(p);
+    while (integer_views(p));
     for (int id = 0; id < p->n_nodes; id++) {
         gr__pnode *n = &p->node[id];
         if (!n->live || (n->work != GR__TILE && n->work != GR__VIEW && n->work != GR__REDUCE))

@@ -102,11 +102,31 @@ typedef struct {
     uint64_t *next; /* per group: bits of the groups that come right after it */
     int *stack;
     bool *seen;
+    int *first_reader, *reader; /* per value: the nodes that read it */
 } order;
 
 static void put_after(order *o, int early, int late)
 {
     o->next[(int64_t)early * o->words + late / 64] |= UINT64_C(1) << (late % 64);
+}
+
+static bool list_readers(order *o)
+{
+    const gr__plan *p = o->p;
+    int64_t total = 0;
+    o->first_reader = gr__alloc(p->n_values + 2, sizeof *o->first_reader);
+    for (int id = 0; o->first_reader && id < p->n_nodes; id++)
+        for (int i = 0; p->node[id].group >= 0 && i < p->node[id].node->n_in; i++, total++)
+            o->first_reader[gr__read_value(p, id, i) + 2]++;
+    o->reader = gr__alloc(total + 1, sizeof *o->reader);
+    if (!o->first_reader || !o->reader)
+        return false;
+    for (int v = 0; v < p->n_values; v++)
+        o->first_reader[v + 1] += o->first_reader[v];
+    for (int id = 0; id < p->n_nodes; id++)
+        for (int i = 0; p->node[id].group >= 0 && i < p->node[id].node->n_in; i++)
+            o->reader[o->first_reader[gr__read_value(p, id, i) + 1]++] = id;
+    return true;
 }
 
 static bool start_order(order *o)
@@ -116,7 +136,7 @@ static bool start_order(order *o)
     o->next = gr__alloc((int64_t)p->n_groups * o->words + 1, sizeof *o->next);
     o->stack = gr__alloc(p->n_groups + 1, sizeof *o->stack);
     o->seen = gr__alloc(p->n_groups + 1, sizeof *o->seen);
-    if (!o->next || !o->stack || !o->seen)
+    if (!o->next || !o->stack || !o->seen || !list_readers(o))
         return false;
     for (int id = 0; id < p->n_nodes; id++) {
         const gr__pnode *n = &p->node[id];
@@ -194,12 +214,10 @@ static bool readers_allow(order *o, int leaf, int group, int form)
     for (int k = 0; k < p->n_groups; k++)
         if (o->seen[k] && may_fail(p, k))
             return false;
-    for (int id = 0; leaf >= 0 && id < p->n_nodes; id++) {
-        int g = p->node[id].group;
-        for (int i = 0; g >= 0 && i < p->node[id].node->n_in; i++)
-            if (gr__read_value(p, id, i) == leaf &&
-                (g == group ? !one_task && !reads_same_element(p, id, leaf, &p->group[g], form) : o->seen[g]))
-                return false;
+    for (int k = leaf < 0 ? 0 : o->first_reader[leaf]; leaf >= 0 && k < o->first_reader[leaf + 1]; k++) {
+        int id = o->reader[k], g = p->node[id].group;
+        if (g == group ? !one_task && !reads_same_element(p, id, leaf, &p->group[g], form) : o->seen[g])
+            return false;
     }
     return true;
 }
@@ -210,10 +228,9 @@ static void settle(order *o, int leaf, int group)
     for (int k = 0; k < p->n_groups; k++)
         if (k != group && may_fail(p, k))
             put_after(o, k, group);
-    for (int id = 0; leaf >= 0 && id < p->n_nodes; id++)
-        for (int i = 0; p->node[id].group >= 0 && p->node[id].group != group && i < p->node[id].node->n_in; i++)
-            if (gr__read_value(p, id, i) == leaf)
-                put_after(o, p->node[id].group, group);
+    for (int k = leaf < 0 ? 0 : o->first_reader[leaf]; leaf >= 0 && k < o->first_reader[leaf + 1]; k++)
+        if (p->node[o->reader[k]].group != group)
+            put_after(o, p->node[o->reader[k]].group, group);
 }
 
 static void assign_in_place(order *o, int i)
@@ -248,6 +265,8 @@ static gr_status assignments(gr__plan *p)
     gr__free(o.next);
     gr__free(o.stack);
     gr__free(o.seen);
+    gr__free(o.first_reader);
+    gr__free(o.reader);
     return good ? GR_OK : GR_EMEM;
 }
 

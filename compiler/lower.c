@@ -531,37 +531,43 @@ static gr_status lower_nodes(lowering *b)
     return hoist(b) ? GR_OK : GR_EMEM;
 }
 
+struct gr__lowering_room {
+    lowering b;
+    places slots;
+};
+
 gr_status gr__lower_group(gr__plan *p, gr__step *s, int group)
 {
     const gr__group *g = &p->group[group];
+    const gr__layout *l = g->layout;
     gr__code *code = gr__arena_alloc(&p->arena, 1, sizeof *code);
-    lowering *b = gr__alloc(1, sizeof *b);
-    places *slots = gr__alloc(1, sizeof *slots);
+    if (!p->room && !(p->room = gr__alloc(1, sizeof *p->room)))
+        return GR_EMEM;
     s->ref = gr__arena_alloc(&p->arena, (int64_t)g->n_nodes * (GR_TILE_INPUTS + 2), sizeof *s->ref);
-    gr_status status = code && b && slots && s->ref ? GR_OK : GR_EMEM;
-    if (status == GR_OK) {
-        const gr__layout *l = g->layout;
-        *code = (gr__code){.layout = l};
-        code->row_tiles = (l->rows + l->tile_rows - 1) / l->tile_rows;
-        code->col_tiles = (l->cols + l->tile_cols - 1) / l->tile_cols;
-        code->instr = gr__arena_alloc(&p->arena, (int64_t)g->n_nodes * (GR_TILE_INPUTS + 3), sizeof *code->instr);
-        *b = (lowering){.p = p, .step = s, .g = g, .l = l, .code = code};
-        status = code->instr ? lower_nodes(b) : GR_EMEM;
-    }
-    if (status == GR_OK) {
-        for (int i = 0; i < g->n_nodes; i++)
-            code->rows_first = code->rows_first || p->node[g->node[i]].work == GR__CONTRACT;
-        for (int i = 0; i < b->n_slots; i++)
-            slots->last[i] = -1;
-        place_slots(b, slots);
-        p->scratch = code->scratch > p->scratch ? code->scratch : p->scratch;
-        s->fn = gr__run_code;
-        s->arg = code;
-        s->tasks = code->row_tiles * code->col_tiles;
-        s->task_ns = estimate_ns(b) / (double)s->tasks;
-        name_step(b);
-    }
-    gr__free(b);
-    gr__free(slots);
-    return status;
+    if (!code || !s->ref)
+        return GR_EMEM;
+    *code = (gr__code){.layout = l};
+    code->row_tiles = (l->rows + l->tile_rows - 1) / l->tile_rows;
+    code->col_tiles = (l->cols + l->tile_cols - 1) / l->tile_cols;
+    code->instr = gr__arena_alloc(&p->arena, (int64_t)g->n_nodes * (GR_TILE_INPUTS + 3), sizeof *code->instr);
+    if (!code->instr)
+        return GR_EMEM;
+    lowering *b = &p->room->b;
+    b->p = p, b->step = s, b->g = g, b->l = l, b->code = code;
+    b->n_slots = b->n_late = 0;
+    GR_TRY(lower_nodes(b));
+    for (int i = 0; i < g->n_nodes; i++)
+        code->rows_first = code->rows_first || p->node[g->node[i]].work == GR__CONTRACT;
+    for (int i = 0; i < b->n_slots; i++)
+        p->room->slots.last[i] = -1;
+    for (int i = 0; i < 4; i++)
+        p->room->slots.n_spare[i] = 0;
+    place_slots(b, &p->room->slots);
+    p->scratch = code->scratch > p->scratch ? code->scratch : p->scratch;
+    s->fn = gr__run_code;
+    s->arg = code;
+    s->tasks = code->row_tiles * code->col_tiles;
+    s->task_ns = estimate_ns(b) / (double)s->tasks;
+    name_step(b);
+    return GR_OK;
 }

@@ -25,6 +25,8 @@ gr__plan *gr__plan_new(const gr__graph *g, int64_t batch, int threads, unsigned 
             gr__plan_free(p);
             return NULL;
         }
+    gr__free(p->room);
+    p->room = NULL;
     if (getenv("GRAPE_PROFILE"))
         p->profile = gr__profile_new(p);
     return p;
@@ -35,6 +37,7 @@ void gr__plan_free(gr__plan *p)
     if (!p)
         return;
     gr__profile_free(p->profile);
+    gr__free(p->room);
     gr__arena_free(&p->arena);
     gr__free(p);
 }

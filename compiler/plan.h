@@ -147,7 +147,8 @@ typedef struct gr__plan {
     int64_t bytes, lower_bound, scratch; /* arena; per thread */
     double flops;
     int64_t in_place;
-    struct gr__profile *profile; /* GRAPE_PROFILE */
+    struct gr__profile *profile;    /* GRAPE_PROFILE */
+    struct gr__lowering_room *room; /* lower.c's own, while the plan is made */
 } gr__plan;
 
 /* A plan for batch size B; NULL on failure. */
