@@ -2,13 +2,12 @@
  * that cannot be touched. */
 #include "core/cpu.h"
 #include "ops/kernels/gemm.h"
+#include "tests/fence.h"
 #include "tests/harness.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 /* ---- builds ------------------------------------------------------------------------------------------------------ */
 
@@ -30,37 +29,6 @@ static const build builds[] = {
 #endif
 };
 enum { N_BUILDS = sizeof builds / sizeof *builds };
-
-/* ---- memory between two pages that fault ------------------------------------------------------------------------- */
-
-typedef struct {
-    char *map;
-    size_t room; /* between the guards */
-    size_t page;
-} fence;
-
-static fence fence_new(size_t bytes)
-{
-    fence f = {.page = (size_t)sysconf(_SC_PAGESIZE)};
-    f.room = (bytes + f.page - 1) / f.page * f.page;
-    f.map = mmap(NULL, f.room + 2 * f.page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (f.map == MAP_FAILED || mprotect(f.map + f.page, f.room, PROT_READ | PROT_WRITE)) {
-        perror("mmap");
-        exit(2);
-    }
-    return f;
-}
-
-/* `bytes` that end at the far guard or begin at the near one */
-static void *fence_take(const fence *f, size_t bytes, bool at_end)
-{
-    return f->map + f->page + (at_end ? f->room - bytes : 0);
-}
-
-static void fence_free(fence *f)
-{
-    munmap(f->map, f->room + 2 * f->page);
-}
 
 /* ---- one product against its definition -------------------------------------------------------------------------- */
 

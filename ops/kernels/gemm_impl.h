@@ -140,7 +140,13 @@ GR_INLINE void NAME(tile)(const int mr, const int nv, const NAME(terms) *t, T *c
         NAME(tile_fetch)(mr, nv, c, c_row);
         NAME(tile_zero)(mr, nv, acc);
     }
-    NAME(tile_add)(mr, nv, acc, t);
+    NAME(terms) run = *t;
+    for (int64_t y = 0; y < t->runs[0]; y++)
+        for (int64_t x = 0; x < t->runs[1]; x++) {
+            run.a = t->a + y * t->a_step[0] + x * t->a_step[1];
+            run.b = t->b + y * t->b_step[0] + x * t->b_step[1];
+            NAME(tile_add)(mr, nv, acc, &run);
+        }
     NAME(tile_store)(mr, nv, acc, c, c_row, t->last);
 }
 
@@ -208,7 +214,7 @@ static void NAME(strip_rows)(const NAME(job) *j, NAME(terms) *t, int64_t col, in
 static void NAME(strip)(const NAME(job) *j, int64_t col, int64_t n, int nv)
 {
     const int64_t row = nv * NAME(lanes);
-    NAME(terms) t = {.a_row = j->a_row, .a_col = j->a_col, .last = n - (nv - 1) * NAME(lanes)};
+    NAME(terms) t = {.runs = {1, 1}, .a_row = j->a_row, .a_col = j->a_col, .last = n - (nv - 1) * NAME(lanes)};
 #ifdef GR_VEC_512
     const bool pack = j->pack;
 #else

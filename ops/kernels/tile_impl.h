@@ -101,8 +101,11 @@ GR_INLINE NAME(v) NAME(load_last)(const T *p, int64_t n)
 #endif
 }
 
-/* acc[i][v] += sum over p < k of a[i*a_row + p*a_col] * b[p*b_row + v*lanes ..]; the last vector has `last` lanes. */
+/* acc[i][v] += sum over p < k of a[i*a_row + p*a_col] * b[p*b_row + v*lanes ..]; the last vector has `last` lanes. Run
+ * `runs[0]` times `runs[1]` times over, a and b moved on by the steps: the taps of a convolution, rows of pixels. */
 typedef struct {
+    int64_t runs[2];
+    int64_t a_step[2], b_step[2];
     int64_t k;
     const T *a;
     int64_t a_row, a_col;

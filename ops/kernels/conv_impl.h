@@ -1,0 +1,377 @@
+/* Convolutions by the tiles of gemm_impl.h, for one element type and instruction set; a template on T and NAME. What is
+ * computed stands in conv.h.
+ *
+ * Forward and dX are one thing, a gather: a row of output pixels that lie one step apart reads, for each tap, a row of
+ * input pixels one step apart. Tap column and channel together run through contiguous memory if the taps are
+ * neighbours, so the inner loop is kw * c long. With a stride, dX is a gather for each phase of pixels, with the taps
+ * that reach it. Rows that would leave the image to the left or right are read from a band: a copy of the rows with
+ * their halo of zeros. Taps above and below the image are skipped.
+ * dW is a product over pixels: the (tap column, channel) pairs of a tap row are the rows of a tile. */
+#include "ops/kernels/conv.h"
+
+#ifndef GR_CONV_ONCE
+#define GR_CONV_ONCE
+enum { BAND_BYTES = 96 << 10 }; /* with its weights in half of L2 */
+
+static inline int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+static inline int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+#endif
+
+/* Input pixels as an image lies in memory, or its band. Pixel (y, x) is at + y * row + x * pixel. */
+typedef struct {
+    const T *at;
+    int64_t row, pixel;
+} NAME(view);
+
+/* One group of one image. Output pixel (i, j) reads input rows i*step_y + y0 + r*dy, columns j*step_x + x0 + s*dx. */
+typedef struct {
+    NAME(view) in;
+    int64_t in_h, in_w, depth; /* depth: input channels */
+    int64_t nr, y0, dy, step_y;
+    int64_t ns, x0, dx, step_x;
+    const T *w; /* [nr][ns][depth][w_row] */
+    int64_t w_row;
+    T *out; /* pixel (i, j) is at + i*out_row + j*out_col */
+    int64_t rows, cols, out_row, out_col;
+    int64_t channels;
+} NAME(gather);
+
+typedef struct {
+    T *band, *panel;
+} NAME(room);
+
+/* ---- bands ---------------------------------------------------------------------------------------------------------
+ * */
+
+/* Columns that are read: from x0 to x0 + this, exclusive. */
+static int64_t NAME(reach)(const NAME(gather) *g)
+{
+    return (g->cols - 1) * g->step_x + (g->ns - 1) * g->dx + 1;
+}
+static bool NAME(leaves)(const NAME(gather) *g)
+{
+    return g->ns > 0 && (g->x0 < 0 || g->x0 + NAME(reach)(g) > g->in_w);
+}
+
+/* Output rows whose input rows fill a band */
+static int64_t NAME(band_rows)(const NAME(gather) *g)
+{
+    int64_t line = NAME(reach)(g) * g->depth * (int64_t)sizeof(T), span = (g->nr - 1) * g->dy + 1;
+    return most(1, (BAND_BYTES / most(line, 1) - span) / g->step_y + 1);
+}
+static int64_t NAME(band_elements)(const NAME(gather) *g)
+{
+    if (!NAME(leaves)(g))
+        return 0;
+    int64_t rows = least(NAME(band_rows)(g), g->rows), span = (rows - 1) * g->step_y + (g->nr - 1) * g->dy + 1;
+    return least(span, g->in_h) * NAME(reach)(g) * g->depth;
+}
+
+/* Copies input rows y to end, columns from x0 on, with zeros where there is no image. The view's row 0, column 0 is the
+ * image's, as before. */
+static NAME(view) NAME(make_band)(const NAME(gather) *g, int64_t y, int64_t end, T *band)
+{
+    const int64_t reach = NAME(reach)(g), depth = g->depth, line = reach * depth;
+    const int64_t left = least(most(-g->x0, 0), reach), right = most(left, least(reach, g->in_w - g->x0));
+    for (int64_t row = y; row < end; row++) {
+        T *to = band + (row - y) * line;
+        const T *from = g->in.at + row * g->in.row + g->x0 * g->in.pixel;
+        memset(to, 0, (size_t)(left * depth) * sizeof(T));
+        if (g->in.pixel == depth)
+            memcpy(to + left * depth, from + left * depth, (size_t)((right - left) * depth) * sizeof(T));
+        else
+            for (int64_t x = left; x < right; x++)
+                memcpy(to + x * depth, from + x * g->in.pixel, (size_t)depth * sizeof(T));
+        memset(to + right * depth, 0, (size_t)((reach - right) * depth) * sizeof(T));
+    }
+    return (NAME(view)){band - y * line - g->x0 * depth, line, depth};
+}
+
+/* ---- the gather
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* Vectors of a tile: more where few rows are there to share each load of b. */
+static int NAME(vectors_for)(int64_t rows, int64_t channels)
+{
+    const bool many = TILE_ROWS > 6;
+    int nv = rows == 1 ? 8 : rows <= 3 ? (many ? 8 : 4) : rows <= 6 && many ? 4 : 2;
+    while (nv > 1 && (nv - 1) * NAME(lanes) >= channels)
+        nv /= 2;
+    return nv;
+}
+
+/* b's columns as tiles may read them: without masks the last strip is copied, filled up with zeros. Rows stay row
+ * apart. */
+static const T *NAME(readable)(const T *b, int64_t *b_row, int64_t rows, int64_t n, int nv, T *panel)
+{
+#ifdef GR_VEC_512
+    (void)b_row, (void)rows, (void)n, (void)nv, (void)panel;
+    return b;
+#else
+    const int64_t row = nv * NAME(lanes);
+    if (n == row)
+        return b;
+    for (int64_t p = 0; p < rows; p++)
+        for (int64_t c = 0; c < row; c++)
+            panel[p * row + c] = c < n ? b[p * *b_row + c] : (T)0;
+    *b_row = row;
+    return panel;
+#endif
+}
+
+/* Output row i, channels from c on: n of them in nv vectors. w: the strip's weights, w_row apart. */
+static void NAME(gather_row)(const NAME(gather) *g, const NAME(view) *in, const T *w, int64_t w_row, int64_t i,
+    int64_t c, int64_t n, int nv)
+{
+    const int64_t y = i * g->step_y + g->y0; /* of tap row 0; tap rows r0 to r1 lie in the image */
+    const int64_t r0 = g->nr > 0 && y < 0 ? least(g->nr, (-y + g->dy - 1) / g->dy) : 0;
+    const int64_t r1 = g->nr > 0 && y < g->in_h ? least(g->nr, (g->in_h - 1 - y) / g->dy + 1) : 0;
+    const bool joined = g->dx * in->pixel == g->depth || g->ns == 1;
+    NAME(terms) t = {.runs = {most(r1 - r0, 0), joined ? least(g->ns, 1) : g->ns},
+        .a_step = {g->dy * in->row, g->dx * in->pixel}, .b_step = {g->ns * g->depth * w_row, g->depth * w_row},
+        .k = joined ? g->ns * g->depth : g->depth, .a_row = g->step_x * in->pixel, .a_col = 1,
+        .b = w + r0 * g->ns * g->depth * w_row, .b_row = w_row, .last = n - (nv - 1) * NAME(lanes)};
+    const T *from = in->at + (y + r0 * g->dy) * in->row + g->x0 * in->pixel;
+    T *to = g->out + i * g->out_row + c;
+    const int64_t blocks = (g->cols + TILE_ROWS - 1) / TILE_ROWS;
+    for (int64_t j = 0, q = 0; q < blocks; q++) {
+        const int64_t mr = (g->cols - j + blocks - q - 1) / (blocks - q);
+        t.next = t.a = from + j * t.a_row;
+        NAME(tiles)[mr][nv](&t, to + j * g->out_col, g->out_col, false);
+        j += mr;
+    }
+}
+
+static void NAME(gather_all)(const NAME(gather) *g, const NAME(room) *room)
+{
+    const bool copy = NAME(leaves)(g) && g->nr > 0 && g->depth > 0;
+    const int64_t rows = copy ? NAME(band_rows)(g) : g->rows;
+    for (int64_t i0 = 0; i0 < g->rows; i0 += rows) {
+        const int64_t i1 = least(i0 + rows, g->rows);
+        NAME(view) in = g->in;
+        if (copy)
+            in = NAME(make_band)(g, most(0, i0 * g->step_y + g->y0),
+                least(g->in_h, (i1 - 1) * g->step_y + g->y0 + (g->nr - 1) * g->dy + 1), room->band);
+        for (int64_t c = 0; c < g->channels;) {
+            const int nv = NAME(vectors_for)(g->cols, g->channels - c);
+            const int64_t n = least(g->channels - c, nv * NAME(lanes));
+            int64_t w_row = g->w_row;
+            const T *w = NAME(readable)(g->w + c, &w_row, g->nr * g->ns * g->depth, n, nv, room->panel);
+            for (int64_t i = i0; i < i1; i++)
+                NAME(gather_row)(g, &in, w, w_row, i, c, n, nv);
+            c += n;
+        }
+    }
+}
+
+/* ---- scratch: the band, then the panel
+ * -------------------------------------------------------------------------------- */
+
+static int64_t NAME(whole_lines)(int64_t elements)
+{
+    return (elements * (int64_t)sizeof(T) + 63) / 64 * 64;
+}
+
+static NAME(gather) NAME(forward_shape)(const gr__conv *c)
+{
+    NAME(gather) g = {.in_h = c->h, .in_w = c->w, .depth = c->c / c->groups, .rows = c->oh, .cols = c->ow};
+    g.nr = c->kh, g.y0 = -c->pad_top, g.dy = c->dilation_h, g.step_y = c->stride_h;
+    g.ns = c->kw, g.x0 = -c->pad_left, g.dx = c->dilation_w, g.step_x = c->stride_w;
+    return g;
+}
+
+static NAME(gather) NAME(dx_shape)(const gr__conv *c, int64_t py, int64_t px)
+{
+    gr__conv_taps y = gr__conv_taps_of(py, c->kh, c->stride_h, c->dilation_h, c->pad_top);
+    gr__conv_taps x = gr__conv_taps_of(px, c->kw, c->stride_w, c->dilation_w, c->pad_left);
+    NAME(gather) g = {.in_h = c->oh, .in_w = c->ow, .depth = c->o / c->groups};
+    g.rows = (c->h - py + c->stride_h - 1) / c->stride_h, g.cols = (c->w - px + c->stride_w - 1) / c->stride_w;
+    g.nr = y.count, g.y0 = y.first, g.dy = y.step, g.step_y = 1;
+    g.ns = x.count, g.x0 = x.first, g.dx = x.step, g.step_x = 1;
+    if (g.nr == 0 || g.ns == 0) /* no tap reaches these pixels: zeros */
+        g.nr = g.ns = 0;
+    return g;
+}
+
+static bool NAME(is_empty)(const gr__conv *c)
+{
+    return c->n <= 0 || c->h <= 0 || c->w <= 0 || c->c <= 0 || c->oh <= 0 || c->ow <= 0 || c->o <= 0 || c->kh <= 0 ||
+           c->kw <= 0;
+}
+
+static int64_t NAME(band_bytes)(const gr__conv *c)
+{
+    NAME(gather) g = NAME(forward_shape)(c);
+    int64_t most_elements = NAME(band_elements)(&g);
+    for (int64_t py = 0; py < c->stride_h && py < c->h; py++)
+        for (int64_t px = 0; px < c->stride_w && px < c->w; px++) {
+            g = NAME(dx_shape)(c, py, px);
+            most_elements = most(most_elements, g.nr > 0 ? NAME(band_elements)(&g) : 0);
+        }
+    return NAME(whole_lines)(most_elements);
+}
+
+static size_t NAME(conv_scratch)(const gr__conv *c)
+{
+    if (NAME(is_empty)(c))
+        return 0;
+    int64_t panel = 0;
+#ifndef GR_VEC_512
+    const int64_t w = NAME(lanes), depth = c->c / c->groups, width = c->o / c->groups;
+    int64_t rows = most(c->kh * c->kw * most(depth, width), c->oh * c->ow);
+    panel = rows * TILE_VECTORS * w; /* a share may begin and end within a vector */
+#endif
+    return (size_t)(NAME(band_bytes)(c) + NAME(whole_lines)(panel));
+}
+
+static NAME(room) NAME(room_of)(const gr__conv *c, const gr__conv_part *p)
+{
+    char *scratch = p->scratch;
+    return (NAME(room)){p->scratch, scratch ? (T *)(void *)(scratch + NAME(band_bytes)(c)) : NULL};
+}
+
+/* ---- forward, dX
+ * ---------------------------------------------------------------------------------------------------------- */
+
+/* Channels of a group that belong to the share: first and count, within the group. */
+static int64_t NAME(share)(const gr__conv_part *p, int64_t group, int64_t width, int64_t *first)
+{
+    *first = most(p->c0 - group * width, 0);
+    return most(least(p->c1 - group * width, width) - *first, 0);
+}
+
+static void NAME(conv_forward)(const gr__conv *c, const gr__conv_part *p)
+{
+    if (c->oh <= 0 || c->ow <= 0 || c->o <= 0)
+        return;
+    const NAME(room) room = NAME(room_of)(c, p);
+    const int64_t width = c->o / c->groups;
+    NAME(gather) g = NAME(forward_shape)(c);
+    g.in.row = c->w * c->c, g.in.pixel = c->c, g.w_row = c->o, g.out_row = c->ow * c->o, g.out_col = c->o;
+    if (NAME(is_empty)(c)) /* nothing to add: zeros */
+        g.nr = g.ns = 0;
+    if (c->kh == 1 && c->kw == 1 && c->stride_h == 1 && c->stride_w == 1 && c->oh == c->h && c->ow == c->w &&
+        c->pad_top == 0 && c->pad_left == 0)
+        g.in_w = g.cols = c->h * c->w, g.in_h = g.rows = 1; /* pixels are alike: one long row */
+    for (int64_t n = p->n0; n < p->n1; n++)
+        for (int64_t q = 0; q < c->groups; q++) {
+            int64_t first;
+            g.channels = NAME(share)(p, q, width, &first);
+            g.in.at = (const T *)p->in + n * c->h * c->w * c->c + q * g.depth;
+            g.w = (const T *)p->weights + q * width + first;
+            g.out = (T *)p->out + n * c->oh * c->ow * c->o + q * width + first;
+            NAME(gather_all)(&g, &room);
+        }
+}
+
+static void NAME(conv_dx)(const gr__conv *c, const gr__conv_part *p)
+{
+    if (c->h <= 0 || c->w <= 0 || c->c <= 0)
+        return;
+    const NAME(room) room = NAME(room_of)(c, p);
+    const int64_t width = c->c / c->groups;
+    const T *w = p->weights;
+    for (int64_t py = 0; py < c->stride_h; py++)
+        for (int64_t px = 0; px < c->stride_w; px++) {
+            NAME(gather) g = NAME(dx_shape)(c, py, px);
+            const int64_t taps = g.nr * g.ns;
+            g.in.row = c->ow * c->o, g.in.pixel = c->o, g.w_row = c->c;
+            g.out_row = c->stride_h * c->w * c->c, g.out_col = c->stride_w * c->c;
+            if (NAME(is_empty)(c))
+                g.nr = g.ns = 0;
+            for (int64_t n = p->n0; n < p->n1 && g.rows > 0 && g.cols > 0; n++)
+                for (int64_t q = 0; q < c->groups; q++) {
+                    int64_t first;
+                    g.channels = NAME(share)(p, q, width, &first);
+                    g.in.at = (const T *)p->in + n * c->oh * c->ow * c->o + q * g.depth;
+                    g.w = w + q * width + first;
+                    g.out = (T *)p->out + (n * c->h * c->w + py * c->w + px) * c->c + q * width + first;
+                    NAME(gather_all)(&g, &room);
+                }
+            w += taps * (c->c / c->groups) * c->o;
+        }
+}
+
+/* ---- dW
+ * --------------------------------------------------------------------------------------------------------------------
+ * */
+
+/* Tap row r, output rows i0 to i1 of which it stays in the image, channels from o on (n, in nv vectors): the
+ * (tap column, channel) pairs are rows of tiles. b: dy's strip at output row i0. */
+static void NAME(dw_tap_row)(const gr__conv *c, const NAME(gather) *g, const NAME(view) *in, const T *b, int64_t b_row,
+    int64_t r, int64_t i0, int64_t i1, int64_t n, int nv, T *out, bool goes_on)
+{
+    const bool joined = g->dx * in->pixel == g->depth || g->ns == 1;
+    const int64_t runs = joined ? 1 : g->ns, length = joined ? g->ns * g->depth : g->depth;
+    NAME(terms) t = {.runs = {i1 - i0, 1}, .a_step = {g->step_y * in->row, 0}, .b_step = {g->cols * b_row, 0},
+        .k = g->cols, .a_row = 1, .a_col = g->step_x * in->pixel, .b = b, .b_row = b_row,
+        .last = n - (nv - 1) * NAME(lanes)};
+    const T *from = in->at + (i0 * g->step_y + g->y0 + r * g->dy) * in->row + g->x0 * in->pixel;
+    const int64_t blocks = (length + TILE_ROWS - 1) / TILE_ROWS;
+    for (int64_t s = 0; s < runs; s++)
+        for (int64_t j = 0, q = 0; q < blocks; q++) {
+            const int64_t mr = (length - j + blocks - q - 1) / (blocks - q);
+            t.next = t.a = from + s * g->dx * in->pixel + j;
+            NAME(tiles)[mr][nv](&t, out + ((r * g->ns + s) * g->depth + j) * c->o, c->o, goes_on);
+            j += mr;
+        }
+}
+
+/* One group of one image; dy and out point at its first channel of the share. */
+static void NAME(dw_image)(const gr__conv *c, const NAME(gather) *g, const T *dy, T *out, bool goes_on,
+    const NAME(room) *room)
+{
+    const bool copy = NAME(leaves)(g);
+    const int64_t rows = copy ? NAME(band_rows)(g) : g->rows;
+    const int64_t tile_rows = g->ns * g->depth;
+    for (int64_t b0 = 0; b0 < g->rows; b0 += rows) {
+        const int64_t b1 = least(b0 + rows, g->rows);
+        NAME(view) in = g->in;
+        if (copy)
+            in = NAME(make_band)(g, most(0, b0 * g->step_y + g->y0),
+                least(g->in_h, (b1 - 1) * g->step_y + g->y0 + (g->nr - 1) * g->dy + 1), room->band);
+        for (int64_t o = 0; o < g->channels;) {
+            const int nv = NAME(vectors_for)(tile_rows, g->channels - o);
+            const int64_t n = least(g->channels - o, nv * NAME(lanes));
+            int64_t b_row = c->o;
+            const T *b = NAME(readable)(dy + b0 * g->cols * c->o + o, &b_row, (b1 - b0) * g->cols, n, nv, room->panel);
+            for (int64_t r = 0; r < g->nr; r++) { /* output rows whose tap r lies in the image */
+                const int64_t y = g->y0 + r * g->dy;
+                const int64_t i0 = most(b0, y < 0 ? (-y + g->step_y - 1) / g->step_y : 0);
+                const int64_t i1 = y < g->in_h ? least(b1, (g->in_h - 1 - y) / g->step_y + 1) : i0;
+                NAME(dw_tap_row)(c, g, &in, b + (i0 - b0) * g->cols * b_row, b_row, r, i0, most(i0, i1), n, nv, out + o,
+                    goes_on || b0 > 0);
+            }
+            o += n;
+        }
+    }
+}
+
+static void NAME(conv_dw)(const gr__conv *c, const gr__conv_part *p)
+{
+    const int64_t width = c->o / c->groups, depth = c->c / c->groups;
+    if (p->c1 <= p->c0 || c->kh <= 0 || c->kw <= 0 || depth <= 0)
+        return;
+    if (NAME(is_empty)(c) || p->n0 >= p->n1) {
+        for (int64_t i = 0; !p->accumulate && i < c->kh * c->kw * depth; i++)
+            memset((T *)p->out + i * c->o + p->c0, 0, (size_t)(p->c1 - p->c0) * sizeof(T));
+        return;
+    }
+    const NAME(room) room = NAME(room_of)(c, p);
+    NAME(gather) g = NAME(forward_shape)(c);
+    g.in.row = c->w * c->c, g.in.pixel = c->c;
+    for (int64_t n = p->n0; n < p->n1; n++)
+        for (int64_t q = 0; q < c->groups; q++) {
+            int64_t first;
+            g.channels = NAME(share)(p, q, width, &first);
+            g.in.at = (const T *)p->in + n * c->h * c->w * c->c + q * depth;
+            NAME(dw_image)(c, &g, (const T *)p->weights + n * c->oh * c->ow * c->o + q * width + first,
+                (T *)p->out + q * width + first, p->accumulate || n > p->n0, &room);
+        }
+}
