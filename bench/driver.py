@@ -38,7 +38,7 @@ class Side:
     def __init__(self, name, argv, threads):
         env = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}  # it would favour one side
         env.update(OMP_NUM_THREADS=str(threads), KERAS_BACKEND="jax", JAX_PLATFORMS="cpu", TF_CPP_MIN_LOG_LEVEL="3")
-        self.name, self.blocks = name, []
+        self.name, self.blocks, self.cpu_s = name, [], 0.0
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=env)
         self.info = " ".join(self.ask("info"))
@@ -73,8 +73,20 @@ class Side:
         self.n = ROUND * max(1, round(n * block_s / t / ROUND))
         self.steps(self.n)
 
+    def cpu(self):
+        """Processor seconds of all its threads so far: what a busy machine does not change, but for threads that wait by
+        spinning."""
+        try:
+            with open(f"/proc/{self.process.pid}/stat") as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except OSError:
+            return float("nan")
+
     def block(self):
+        before = self.cpu()
         self.blocks.append(1e3 * self.steps(self.n) / self.n)
+        self.cpu_s += self.cpu() - before
 
     def quit(self):
         try:
@@ -164,14 +176,15 @@ def compare(a, widths, peers, rounds, block_s):
     record.update(flops=flops, peak_gflops=peak, peaks=peaks, agree=agree, load_average=os.getloadavg()[0], sides={})
     print(f"\n{a.workload} {text}, batch {a.batch}, {a.threads} threads; FMA peak "
           + (f"{peak:.0f} GF/s (before and after: {', '.join(f'{p:.0f}' for p in peaks)})" if peak else "not measured"))
-    print(f"{'side':14} {'median ms':>10} {'min ms':>8} {'GF/s':>7} {'of peak':>8} {'to fastest peer':>16}  losses agree")
+    print(f"{'side':14} {'median ms':>10} {'min ms':>8} {'GF/s':>7} {'of peak':>8} {'cpu ms':>8} {'to fastest peer':>16}  losses agree")
     for s in sides:
         median, low = statistics.median(s.blocks), min(s.blocks)
         rate = flops / median * 1e-6
         ratio = median / statistics.median(fastest.blocks) if fastest and agree else None
-        record["sides"][s.name] = dict(info=s.info, median_ms=median, min_ms=low, gflops=rate, first_losses=s.first,
+        cpu_ms = 1e3 * s.cpu_s / (s.n * len(s.blocks))
+        record["sides"][s.name] = dict(info=s.info, median_ms=median, cpu_ms=cpu_ms, min_ms=low, gflops=rate, first_losses=s.first,
                                        loss_gap=s.gap, ratio=ratio, blocks_ms=s.blocks, steps_per_block=s.n)
-        print(f"{s.name:14} {median:10.3f} {low:8.3f} {rate:7.0f} {f'{100 * rate / peak:.0f} %' if peak else '-':>8} "
+        print(f"{s.name:14} {median:10.3f} {low:8.3f} {rate:7.0f} {f'{100 * rate / peak:.0f} %' if peak else '-':>8} {cpu_ms:8.2f} "
               f"{f'{ratio:.2f}' if ratio else '-':>16}  {s.gap:.0e}")
     if not agree:
         print("losses disagree by more than 1e-3: no ratio")
