@@ -169,6 +169,44 @@ static void a_circle_through_another_group_is_refused(void)
     gr_tape_free(t);
 }
 
+/* ---- what the environment asks for ----------------------------------------------------------------------------------
+ */
+
+static char heard[20000];
+static void listen(void *user, gr_log_level level, const char *text)
+{
+    (void)user, (void)level;
+    size_t n = strlen(heard);
+    snprintf(heard + n, sizeof heard - n, "%s\n", text);
+}
+
+static void environment_variables_tell_and_switch(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 64), "x"), *a = gr_exp(x);
+    gr_tensor *y = gr_mul(a, gr_cast(gr_argmax(a, .axes = GR_SHAPE(-1), .keepdims = true), GR_F32));
+    gr_array *in = gr_array_new(GR_F32, GR_SHAPE(100, 64)), *out = gr_array_new(GR_F32, GR_SHAPE(100, 64));
+    gr_set_log(listen, NULL);
+    heard[0] = 0;
+    setenv("GRAPE_WHY", "1", 1), setenv("GRAPE_PROFILE", "1", 1), setenv("GRAPE_PASSES", "-cse,-strip", 1);
+    gr_program *p = gr_program_new(t, .inputs = {x}, .outputs = {y}, .name = "probe");
+    CU_ASSERT(p && gr_program_run(p, &in, &out) == GR_OK);
+    gr_program_free(p);
+    unsetenv("GRAPE_WHY"), unsetenv("GRAPE_PROFILE"), unsetenv("GRAPE_PASSES");
+    static const char *const words[] = {"and mul", "stay apart: L1: the way leads through another group",
+        "profile of probe, B = 100, 1 runs", "GRAPE_PASSES: expected -simplify", "found -strip"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        GR_EXPECT(strstr(heard, words[i]), "%s is not among\n%s", words[i], heard);
+    heard[0] = 0;
+    setenv("GRAPE_PASSES", "-fuse", 1);
+    p = gr_program_new(t, .inputs = {x}, .outputs = {gr_tanh(gr_neg(x))}, .max_batch = 100);
+    unsetenv("GRAPE_PASSES");
+    CU_ASSERT_EQUAL(gr_program_plan(p).groups, 2);
+    CU_ASSERT_STRING_EQUAL(heard, "");
+    gr_set_log(NULL, NULL);
+    gr_program_free(p), gr_array_free(in), gr_array_free(out), gr_tape_free(t);
+}
+
 /* ---- a training step of another shape ---------------------------------------------------------------------------- */
 
 static gr_tensor *dense(gr_tape *t, gr_tensor *x, int64_t n, int64_t m)
@@ -220,7 +258,8 @@ static void another_network_is_fused_by_the_same_passes(void)
     forget_weights();
 }
 
-GR_SUITE("compiler/group.c", GR_TEST(an_elementwise_chain_with_broadcasts_is_one_group),
+GR_SUITE("compiler/group.c", GR_TEST(environment_variables_tell_and_switch),
+    GR_TEST(an_elementwise_chain_with_broadcasts_is_one_group),
     GR_TEST(a_normalized_dense_layer_is_one_group_of_columns),
     GR_TEST(a_softmax_and_a_layer_norm_are_one_group_of_rows_each),
     GR_TEST(what_feeds_a_maximum_and_its_difference_is_computed_once),
