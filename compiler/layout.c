@@ -10,7 +10,9 @@ enum {
     MAP_TILE = 2048,      /* elements of an elementwise tile */
     PRODUCT_ROWS = 128,   /* of a product's tile */
     PRODUCT_COLS = 64,
-    STRIPS = 8, /* tasks wanted at least */
+    PANEL_ROWS = 48, /* of a product's row panel, where there are enough */
+    MANY = 1 << 16,  /* elements: more than few strips should do */
+    STRIPS = 8,      /* tasks wanted at least */
 };
 
 /* ---- operands in two dimensions ---------------------------------------------------------------------------------- */
@@ -302,7 +304,7 @@ static bool tile_size(set *s)
         l->tile_cols = c;
         break;
     case GR__ROW: {
-        int64_t least = product ? 8 : 1;
+        int64_t least = product ? PANEL_ROWS : 1;
         l->tile_cols = c;
         l->tile_rows = clamp(fits / c, least, divided(r, STRIPS));
         l->tile_rows = clamp(product ? divided(l->tile_rows, 8) * 8 : l->tile_rows, 1, r);
@@ -379,11 +381,16 @@ static bool choose_kind(set *s)
         s->why = "L2: sums over rows and over columns are both used in the group";
         return false;
     }
+    if (by_row && l->rows * l->cols > MANY && divided(l->cols, 32) < STRIPS) {
+        s->why = "L9: too few strips of columns for so many rows";
+        return false;
+    }
     if (by_row)
         return try_kind(s, GR__COL);
     if (by_col)
         return try_kind(s, GR__ROW);
-    if (any_sum(s, GR__ROWS) && l->cols >= 32 && try_kind(s, GR__COL))
+    bool strips = l->cols >= 32 && (l->rows * l->cols <= MANY || divided(l->cols, 32) >= STRIPS);
+    if (any_sum(s, GR__ROWS) && strips && try_kind(s, GR__COL))
         return true;
     if (any_sum(s, GR__COLS) && l->rows >= STRIPS && try_kind(s, GR__ROW))
         return true;
