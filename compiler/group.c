@@ -134,7 +134,7 @@ static bool way_around(state *s, int a, int b)
                 int next = name_of(p, s, s->reader[k]);
                 if (next == b && g != a)
                     return true;
-                if (next < 0 || next == b || s->seen[next] == s->stamp || s->group[next].low > s->group[b].high)
+                if (next < 0 || next == b || s->seen[next] == s->stamp)
                     continue;
                 s->seen[next] = s->stamp;
                 s->stack[depth++] = next;
