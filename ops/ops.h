@@ -2,6 +2,7 @@
  *
  *   elementwise.h   one element at a time: arithmetic, functions, activations, comparisons, where, cast
  *   matmul.h        the matrix product
+ *   conv_ops.h      convolution
  *   reduce.h        sums, means, extremes over axes
  *   shape_ops.h     reshape, transpose, slice, pad, concatenate, ...
  *   gather.h        take, gather, scatter_add, one_hot
@@ -19,6 +20,7 @@
 
 #include "ops/composite.h"
 #include "ops/control.h"
+#include "ops/conv_ops.h"
 #include "ops/create.h"
 #include "ops/elementwise.h"
 #include "ops/gather.h"
@@ -38,7 +40,8 @@ GR_BEGIN
     OP(reshape) OP(transpose) OP(broadcast_to) OP(slice) OP(unslice) OP(pad) OP(concatenate)                          \
     OP(take) OP(take_back) OP(take_along_axis) OP(take_along_axis_back) OP(gather) OP(scatter_add) OP(one_hot)        \
     OP(arange) OP(random_uniform) OP(random_normal) OP(random_truncated_normal) OP(random_bits)                       \
-    OP(stop_gradient)
+    OP(stop_gradient)                                                                                                 \
+    OP(conv) OP(conv_input_grad) OP(conv_kernel_grad)
 /* clang-format on */
 
 GR_END

@@ -1,0 +1,362 @@
+/* ops/conv_ops.c: convolution, and its two gradients, which are ops of their own: each of the three is linear in both
+ * operands, and the gradients of any one are the other two.
+ *
+ *     y  = conv(x, k)                 x [B, h, w, c], k [kh, kw, c / groups, o], y [B, h', w', o]
+ *     dx = conv_input_grad(dy, k)     attribute `into`: h, w, c
+ *     dk = conv_kernel_grad(x, dy)    attribute `into`: kh, kw, c / groups
+ *
+ * The inner loops are in kernels/im2col.c. One axis is computed as two of which the first has size 1. */
+#include "ops/conv_ops.h"
+#include "core/size.h"
+#include "ops/kernels/im2col.h"
+#include "ops/ops_impl.h"
+#include "ops/shape_ops.h"
+#include "ops/window.h"
+#include <string.h>
+
+#define WINDOW_FIELDS                                                                                                  \
+    GR_SHAPE_FIELD(gr__window, strides), GR_SHAPE_FIELD(gr__window, dilation), GR_SHAPE_FIELD(gr__window, before),     \
+        GR_SHAPE_FIELD(gr__window, after)
+static const gr_field conv_fields[] = {WINDOW_FIELDS, {0}};
+static const gr_field grad_fields[] = {WINDOW_FIELDS, GR_SHAPE_FIELD(gr__window, into), {0}};
+static const char *const conv_names[] = {"x", "kernel"}, *const input_grad_names[] = {"dy", "kernel"},
+                         *const kernel_grad_names[] = {"x", "dy"};
+extern const gr_op gr_op_conv, gr_op_conv_input_grad, gr_op_conv_kernel_grad;
+
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
+
+static gr_status floats_of_one_rank(const gr_infer *f)
+{
+    char text[200];
+    for (int i = 0; i < 2; i++) {
+        if (!gr_dtype_is_float(f->dtype[i]))
+            return gr_infer_fail(f, GR_EDTYPE, f->op->in_names[i], "expected float32 or float64, found %s",
+                gr_dtype_name(f->dtype[i]));
+        if (f->shape[i].rank != 3 && f->shape[i].rank != 4)
+            return gr_infer_fail(f, GR_ESHAPE, f->op->in_names[i], "expected rank 3 or 4, found %s",
+                gr_shape_text(f->shape[i], text, sizeof text));
+    }
+    if (f->dtype[1] != f->dtype[0])
+        return gr_infer_fail(f, GR_EDTYPE, f->op->in_names[1], "expected %s, the dtype of %s, found %s",
+            gr_dtype_name(f->dtype[0]), f->op->in_names[0], gr_dtype_name(f->dtype[1]));
+    if (f->shape[1].rank != f->shape[0].rank)
+        return gr_infer_fail(f, GR_ESHAPE, f->op->in_names[1], "expected rank %lld, that of %s, found %s",
+            (long long)f->shape[0].rank, f->op->in_names[0], gr_shape_text(f->shape[1], text, sizeof text));
+    f->out_dtype[0] = f->dtype[0];
+    return GR_OK;
+}
+
+/* Shape of conv(x, k). `of_x`, `of_k` name the arguments that the two shapes came from. */
+static gr_status convolved(
+    const gr_infer *f, gr_shape x, gr_shape k, const char *of_x, const char *of_k, gr_shape *y)
+{
+    const int n = (int)x.rank - 2;
+    const int64_t c = x.dim[n + 1], part = k.dim[n], o = k.dim[n + 1];
+    gr__slide axis[GR_WINDOW_AXES];
+    char text[200];
+    GR_TRY(gr__window_infer(f, f->attr, n, x.dim + 1, k.dim, of_k, axis));
+    if (c < 1)
+        return gr_infer_fail(f, GR_ESHAPE, of_x, "expected a known number of channels as its last axis, found %s",
+            gr_shape_text(x, text, sizeof text));
+    if (part < 1 || c % part != 0)
+        return gr_infer_fail(f, GR_ESHAPE, of_k, "expected channels, its last axis but one, that divide the %lld of x, "
+            "found %s", (long long)c, gr_shape_text(k, text, sizeof text));
+    if (o < 1 || o % (c / part) != 0)
+        return gr_infer_fail(f, GR_ESHAPE, of_k, "expected a last axis that divides into %lld groups, found %s",
+            (long long)(c / part), gr_shape_text(k, text, sizeof text));
+    *y = (gr_shape){.rank = x.rank, .dim = {x.dim[0]}};
+    for (int i = 0; i < n; i++)
+        y->dim[1 + i] = axis[i].out;
+    y->dim[n + 1] = o;
+    return GR_OK;
+}
+
+static gr_status infer_conv(gr_infer *f)
+{
+    GR_TRY(floats_of_one_rank(f));
+    return convolved(f, f->shape[0], f->shape[1], "x", "kernel", &f->out_shape[0]);
+}
+
+/* `into` with dim[0] .. dim[rank-2] of the result at place `at`. */
+static gr_status into_shape(const gr_infer *f, int64_t at, gr_shape *out)
+{
+    const gr_shape into = ((const gr__window *)f->attr)->into;
+    char text[200];
+    bool good = into.rank == f->shape[0].rank - 1;
+    for (int64_t i = 0; good && i < into.rank; i++)
+        good = into.dim[i] >= 0;
+    if (!good)
+        return gr_infer_fail(f, GR_ESHAPE, "into", "expected %lld sizes, found %s", (long long)f->shape[0].rank - 1,
+            gr__rank_ok(into) ? gr_shape_text(into, text, sizeof text) : "too many");
+    out->rank = into.rank + 1;
+    memcpy(out->dim + at, into.dim, (size_t)into.rank * sizeof *out->dim);
+    return GR_OK;
+}
+
+static gr_status same_as_dy(const gr_infer *f, gr_shape y, gr_shape dy)
+{
+    char want[200], got[200];
+    if (gr_shape_equal(y, dy))
+        return GR_OK;
+    return gr_infer_fail(f, GR_ESHAPE, "dy", "expected %s, the shape of the convolution, found %s",
+        gr_shape_text(y, want, sizeof want), gr_shape_text(dy, got, sizeof got));
+}
+
+static gr_status infer_input_grad(gr_infer *f)
+{
+    gr_shape x = {.dim = {f->shape[0].dim[0]}}, y;
+    GR_TRY(floats_of_one_rank(f));
+    GR_TRY(into_shape(f, 1, &x));
+    GR_TRY(convolved(f, x, f->shape[1], "into", "kernel", &y));
+    f->out_shape[0] = x;
+    return same_as_dy(f, y, f->shape[0]);
+}
+
+static gr_status infer_kernel_grad(gr_infer *f)
+{
+    gr_shape k = GR_RANK0, y;
+    GR_TRY(floats_of_one_rank(f));
+    GR_TRY(into_shape(f, 0, &k));
+    k.dim[k.rank - 1] = f->shape[1].dim[k.rank - 1];
+    GR_TRY(convolved(f, f->shape[0], k, "x", "into", &y));
+    f->out_shape[0] = k;
+    return same_as_dy(f, y, f->shape[1]);
+}
+
+/* ---- computing --------------------------------------------------------------------------------------------------- */
+
+static gr__im2col conv_of(const void *attr, gr_shape x, gr_shape k, int64_t size)
+{
+    const int n = (int)x.rank - 2;
+    gr__slide axis[GR_WINDOW_AXES];
+    gr__window_axes(attr, n, x.dim + 1, k.dim, axis);
+    gr__im2col j = {.images = x.dim[0], .c = x.dim[n + 1], .o = k.dim[n + 1], .part = k.dim[n], .size = size};
+    j.groups = j.c / j.part;
+    j.o_part = j.o / j.groups;
+    j.h = axis[0].in, j.w = axis[1].in, j.out_h = axis[0].out, j.out_w = axis[1].out;
+    j.kernel_h = axis[0].size, j.kernel_w = axis[1].size;
+    j.stride_h = axis[0].stride, j.stride_w = axis[1].stride;
+    j.dilation_h = axis[0].dilation, j.dilation_w = axis[1].dilation;
+    j.top = axis[0].before, j.left = axis[1].before;
+    return j;
+}
+
+/* The three ops differ in which operands are x, k and y. */
+typedef enum { FORWARD, TO_INPUT, TO_KERNEL } direction;
+static direction direction_of(const gr_op *op)
+{
+    return op == &gr_op_conv ? FORWARD : op == &gr_op_conv_input_grad ? TO_INPUT : TO_KERNEL;
+}
+
+static gr__im2col job_of(const gr_op *op, const void *attr, gr_shape a, gr_shape b, gr_shape out, int64_t size)
+{
+    const direction d = direction_of(op);
+    return conv_of(attr, d == TO_INPUT ? out : a, d == TO_KERNEL ? out : b, size);
+}
+
+static gr__im2col job_of_call(const gr_call *c)
+{
+    return job_of(c->op, c->attr, c->in[0].shape, c->in[1].shape, c->out[0].shape, gr_dtype_size(c->out[0].dtype));
+}
+
+static int64_t conv_scratch(const gr_call *c)
+{
+    gr__im2col j = job_of_call(c);
+    return gr__im2col_scratch(&j);
+}
+
+static gr_status conv_eval(const gr_call *c)
+{
+    const direction d = direction_of(c->op);
+    gr__im2col j = job_of_call(c);
+    j.scratch = c->scratch;
+    j.x = d == TO_INPUT ? c->out[0].data : c->in[0].data;
+    j.kernel = d == TO_KERNEL ? c->out[0].data : c->in[1].data;
+    j.y = d == FORWARD ? c->out[0].data : d == TO_INPUT ? c->in[0].data : c->in[1].data;
+    gr__piece piece[3];
+    int n = gr__pieces(c->begin, c->end, d == TO_INPUT ? j.c : j.o, piece);
+    for (int i = 0; i < n; i++) {
+        const gr__piece *p = &piece[i];
+        if (d == FORWARD)
+            gr__im2col_forward(&j, p->r0, p->r1, p->c0, p->c1);
+        else if (d == TO_INPUT)
+            gr__im2col_to_input(&j, p->r0, p->r1, p->c0, p->c1);
+        else
+            gr__im2col_to_kernel(&j, p->r0, p->r1, p->c0, p->c1);
+    }
+    return GR_OK;
+}
+
+static double conv_flops(const gr_lowering *l)
+{
+    gr__im2col j = job_of(l->op, l->attr, l->shape[0], l->shape[1], l->out_shape, 4);
+    return 2.0 * (double)j.images * (double)j.out_h * (double)j.out_w * (double)j.o * (double)j.kernel_h *
+           (double)j.kernel_w * (double)j.part;
+}
+
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
+
+static gr_tensor *node(gr_at at, const gr_op *op, const gr__window *like, gr_tensor *a, gr_tensor *b, gr_tensor *into)
+{
+    gr__window w = *like;
+    w.into = GR_RANK0;
+    if (gr__is_bad(a) || gr__is_bad(b))
+        return GR_BAD;
+    if (into) {
+        w.into = into->shape;
+        w.into.rank--;
+        if (op == &gr_op_conv_input_grad) /* without the batch; a kernel's gradient without the results' channels */
+            memmove(w.into.dim, w.into.dim + 1, (size_t)w.into.rank * sizeof *w.into.dim);
+        w.into.dim[w.into.rank] = 0;
+    }
+    return gr_apply_op_at(at, op, &w, 2, (gr_tensor *[]){a, b});
+}
+static gr_tensor *forward(gr_vjp *v, gr_tensor *x, gr_tensor *k)
+{
+    return node(GR_VJP_AT(v), &gr_op_conv, v->attr, x, k, NULL);
+}
+static gr_tensor *to_input(gr_vjp *v, gr_tensor *dy, gr_tensor *k, gr_tensor *x)
+{
+    return node(GR_VJP_AT(v), &gr_op_conv_input_grad, v->attr, dy, k, x);
+}
+static gr_tensor *to_kernel(gr_vjp *v, gr_tensor *x, gr_tensor *dy, gr_tensor *k)
+{
+    return node(GR_VJP_AT(v), &gr_op_conv_kernel_grad, v->attr, x, dy, k);
+}
+
+static void conv_vjp(gr_vjp *v)
+{
+    v->dx[0] = to_input(v, v->dy[0], v->x[1], v->x[0]);
+    v->dx[1] = to_kernel(v, v->x[0], v->dy[0], v->x[1]);
+}
+static void input_grad_vjp(gr_vjp *v) /* dy[0] is shaped like an x */
+{
+    v->dx[0] = forward(v, v->dy[0], v->x[1]);
+    v->dx[1] = to_kernel(v, v->dy[0], v->x[0], v->x[1]);
+}
+static void kernel_grad_vjp(gr_vjp *v) /* dy[0] is shaped like a kernel */
+{
+    v->dx[0] = to_input(v, v->x[1], v->dy[0], v->x[0]);
+    v->dx[1] = forward(v, v->x[0], v->dy[0]);
+}
+
+/* ---- the ops ----------------------------------------------------------------------------------------------------- */
+
+#define SPREAD(...) __VA_ARGS__
+/* strides, dilation, before, after, then into */
+#define W1(s, d, b, a, ...)                                                                                            \
+    (&(const gr__window){.strides = GR_DIMS(s), .dilation = GR_DIMS(d), .before = GR_DIMS(b), .after = GR_DIMS(a),     \
+        __VA_ARGS__})
+#define W2(s0, s1, d0, d1, b0, b1, a0, a1, ...)                                                                        \
+    (&(const gr__window){.strides = GR_DIMS(s0, s1), .dilation = GR_DIMS(d0, d1), .before = GR_DIMS(b0, b1),           \
+        .after = GR_DIMS(a0, a1), __VA_ARGS__})
+#define INTO(...) .into = GR_DIMS(__VA_ARGS__)
+#define NO_INTO   .into = {0}
+#define CONV_OP(op, text, table, f_infer, f_vjp, ...)                                                                  \
+    const gr_op gr_op_##op = {.abi = GR_ABI,                                                                           \
+        .name = #op,                                                                                                   \
+        .doc = text,                                                                                                   \
+        .n_in = 2,                                                                                                     \
+        .n_out = 1,                                                                                                    \
+        .traits = GR_RANGED,                                                                                           \
+        .attrs = table,                                                                                                \
+        .attr_size = sizeof(gr__window),                                                                               \
+        .in_names = op##_names,                                                                                        \
+        .infer = f_infer,                                                                                              \
+        .eval_f32 = conv_eval,                                                                                         \
+        .eval_f64 = conv_eval,                                                                                         \
+        .scratch = conv_scratch,                                                                                       \
+        .vjp = f_vjp,                                                                                                  \
+        .flops = conv_flops,                                                                                           \
+        .samples = GR_SAMPLES(__VA_ARGS__)}
+#define conv_input_grad_names  input_grad_names
+#define conv_kernel_grad_names kernel_grad_names
+#define ROW(a, b, ...)         {-1, 1, {GR_DIMS a, GR_DIMS b}, .attr = __VA_ARGS__}
+
+/* Each row: what x (or dy), the kernel (or dy) and the attributes are. The rows of the three ops are the same cases. */
+CONV_OP(conv, "convolution, channels last", conv_fields, infer_conv, conv_vjp,
+    ROW((2, 5, 5, 2), (3, 3, 2, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, NO_INTO)),
+    ROW((1, 5, 4, 2), (3, 2, 2, 5), W2(1, 1, 1, 1, 1, 0, 1, 1, NO_INTO)), /* same */
+    ROW((2, 7, 6, 1), (3, 3, 1, 2), W2(2, 3, 1, 1, 1, 0, 1, 1, NO_INTO)), /* strides */
+    ROW((1, 7, 6, 2), (3, 2, 2, 2), W2(1, 1, 2, 3, 2, 0, 0, 1, NO_INTO)), /* holes */
+    ROW((1, 4, 5, 4), (2, 3, 2, 6), W2(1, 1, 1, 1, 0, 1, 0, 1, NO_INTO)), /* two groups */
+    ROW((2, 4, 5, 3), (3, 3, 1, 3), W2(1, 2, 1, 1, 1, 1, 1, 1, NO_INTO)), /* every channel by itself */
+    ROW((1, 3, 3, 2), (1, 1, 2, 4), W2(1, 1, 1, 1, 0, 0, 0, 0, NO_INTO)),
+    ROW((1, 3, 4, 2), (1, 1, 2, 1), W2(2, 2, 1, 1, 0, 0, 0, 0, NO_INTO)), /* strides that skip what no window sees */
+    ROW((2, 7, 3), (3, 3, 4), W1(2, 1, 1, 1, NO_INTO)), ROW((1, 6, 4), (2, 1, 8), W1(1, 2, 2, 0, NO_INTO)),
+    ROW((0, 4, 4, 2), (3, 3, 2, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, NO_INTO)));
+CONV_OP(conv_input_grad, "gradient of a convolution for its input", grad_fields, infer_input_grad, input_grad_vjp,
+    ROW((2, 3, 3, 3), (3, 3, 2, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(5, 5, 2))),
+    ROW((1, 5, 4, 5), (3, 2, 2, 5), W2(1, 1, 1, 1, 1, 0, 1, 1, INTO(5, 4, 2))),
+    ROW((2, 4, 2, 2), (3, 3, 1, 2), W2(2, 3, 1, 1, 1, 0, 1, 1, INTO(7, 6, 1))),
+    ROW((1, 5, 4, 2), (3, 2, 2, 2), W2(1, 1, 2, 3, 2, 0, 0, 1, INTO(7, 6, 2))),
+    ROW((1, 3, 5, 6), (2, 3, 2, 6), W2(1, 1, 1, 1, 0, 1, 0, 1, INTO(4, 5, 4))),
+    ROW((2, 4, 3, 3), (3, 3, 1, 3), W2(1, 2, 1, 1, 1, 1, 1, 1, INTO(4, 5, 3))),
+    ROW((1, 2, 2, 1), (1, 1, 2, 1), W2(2, 2, 1, 1, 0, 0, 0, 0, INTO(3, 4, 2))),
+    ROW((2, 4, 4), (3, 3, 4), W1(2, 1, 1, 1, INTO(7, 3))), ROW((1, 6, 8), (2, 1, 8), W1(1, 2, 2, 0, INTO(6, 4))),
+    ROW((0, 2, 2, 3), (3, 3, 2, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(4, 4, 2))));
+CONV_OP(conv_kernel_grad, "gradient of a convolution for its kernel", grad_fields, infer_kernel_grad, kernel_grad_vjp,
+    ROW((2, 5, 5, 2), (2, 3, 3, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(3, 3, 2))),
+    ROW((1, 5, 4, 2), (1, 5, 4, 5), W2(1, 1, 1, 1, 1, 0, 1, 1, INTO(3, 2, 2))),
+    ROW((2, 7, 6, 1), (2, 4, 2, 2), W2(2, 3, 1, 1, 1, 0, 1, 1, INTO(3, 3, 1))),
+    ROW((1, 7, 6, 2), (1, 5, 4, 2), W2(1, 1, 2, 3, 2, 0, 0, 1, INTO(3, 2, 2))),
+    ROW((1, 4, 5, 4), (1, 3, 5, 6), W2(1, 1, 1, 1, 0, 1, 0, 1, INTO(2, 3, 2))),
+    ROW((2, 4, 5, 3), (2, 4, 3, 3), W2(1, 2, 1, 1, 1, 1, 1, 1, INTO(3, 3, 1))),
+    ROW((1, 3, 4, 2), (1, 2, 2, 1), W2(2, 2, 1, 1, 0, 0, 0, 0, INTO(1, 1, 2))),
+    ROW((2, 7, 3), (2, 4, 4), W1(2, 1, 1, 1, INTO(3, 3))), ROW((1, 6, 4), (1, 6, 8), W1(1, 2, 2, 0, INTO(2, 1))),
+    ROW((0, 4, 4, 2), (0, 2, 2, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(3, 3, 2))));
+
+/* ---- the public functions ---------------------------------------------------------------------------------------- */
+
+static gr_tensor *convolution(gr_at at, const char *op, const gr_conv_args *args, gr_tensor *kernel)
+{
+    gr_tensor *in[] = {args->x, kernel};
+    gr__window w = {.size = GR_RANK0};
+    if (!gr__given(at, op, "x", in[0]) || !gr__given(at, op, "kernel", in[1]))
+        return GR_BAD;
+    const int64_t rank = in[0]->shape.rank;
+    if (rank == in[1]->shape.rank && (rank == 3 || rank == 4)) {
+        const gr__window_opts o = {.op = op, .n_operands = 2, .operand = in, .strides = args->strides,
+            .dilation = args->dilation, .padding = args->padding, .causal = rank == 3, .before = args->before,
+            .after = args->after};
+        if (!gr__window_options(at, &o, (int)rank - 2, in[0]->shape.dim + 1, in[1]->shape.dim, &w))
+            return GR_BAD;
+    }
+    return gr_apply_op_at(at, &gr_op_conv, &w, 2, in);
+}
+
+gr_tensor *gr_conv_at(gr_at at, const gr_conv_args *args)
+{
+    return convolution(at, "conv", args, args->kernel);
+}
+
+gr_tensor *gr_depthwise_conv_at(gr_at at, const gr_conv_args *args)
+{
+    gr_tensor *x = args->x, *k = args->kernel;
+    char text[200];
+    int64_t results;
+    if (!gr__given(at, "depthwise_conv", "x", x) || !gr__given(at, "depthwise_conv", "kernel", k))
+        return GR_BAD;
+    const int64_t rank = k->shape.rank, c = x->shape.rank ? x->shape.dim[x->shape.rank - 1] : -1;
+    if (rank != x->shape.rank)
+        return gr_op_fail(at, GR_ESHAPE, "depthwise_conv", "kernel", 2, (gr_tensor *[]){x, k},
+            "expected rank %lld, that of x, found %s", (long long)x->shape.rank,
+            gr_shape_text(k->shape, text, sizeof text));
+    if ((rank != 3 && rank != 4) || k->shape.dim[rank - 2] != c || c < 0 || k->shape.dim[rank - 1] < 0 ||
+        !gr__mul(c, k->shape.dim[rank - 1], &results))
+        return gr_op_fail(at, GR_ESHAPE, "depthwise_conv", "kernel", 2, (gr_tensor *[]){x, k},
+            "expected [.., channels of x, results of each], found %s", gr_shape_text(k->shape, text, sizeof text));
+    gr_shape s = k->shape;
+    s.dim[rank - 2] = 1;
+    s.dim[rank - 1] = results;
+    return convolution(at, "depthwise_conv", args, gr_reshape_at(at, k, s));
+}
+
+gr_tensor *(gr_conv)(gr_tensor *x, gr_tensor *kernel)
+{
+    return gr_conv_at((gr_at){0}, &(gr_conv_args){.x = x, .kernel = kernel});
+}
+gr_tensor *(gr_depthwise_conv)(gr_tensor *x, gr_tensor *kernel)
+{
+    return gr_depthwise_conv_at((gr_at){0}, &(gr_conv_args){.x = x, .kernel = kernel});
+}
