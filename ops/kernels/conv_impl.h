@@ -170,6 +170,8 @@ static void NAME(gather_all)(const NAME(gather) *g, const NAME(room) *room)
     }
 }
 
+#include "ops/kernels/depthwise_impl.h"
+
 /* ---- scratch: the band, then the panel
  * -------------------------------------------------------------------------------- */
 
@@ -217,9 +219,14 @@ static int64_t NAME(band_bytes)(const gr__conv *c)
     return NAME(whole_lines)(most_elements);
 }
 
+static bool NAME(is_depthwise)(const gr__conv *c)
+{
+    return c->groups > 1 && c->groups == c->c && c->groups == c->o;
+}
+
 static size_t NAME(conv_scratch)(const gr__conv *c)
 {
-    if (NAME(is_empty)(c))
+    if (NAME(is_empty)(c) || NAME(is_depthwise)(c))
         return 0;
     int64_t panel = 0;
 #ifndef GR_VEC_512
@@ -233,17 +240,29 @@ static size_t NAME(conv_scratch)(const gr__conv *c)
 static NAME(room) NAME(room_of)(const gr__conv *c, const gr__conv_part *p)
 {
     char *scratch = p->scratch;
-    return (NAME(room)){p->scratch, scratch ? (T *)(void *)(scratch + NAME(band_bytes)(c)) : NULL};
+    return (NAME(room)){p->scratch, scratch && !NAME(is_depthwise)(c) ? (T *)(void *)(scratch + NAME(band_bytes)(c)) : NULL};
 }
 
 /* ---- forward, dX
  * ---------------------------------------------------------------------------------------------------------- */
 
-/* Channels of a group that belong to the share: first and count, within the group. */
-static int64_t NAME(share)(const gr__conv_part *p, int64_t group, int64_t width, int64_t *first)
+/* The groups of one image, one after the other: the channels of each that belong to the share. in, w and out point at
+ * channel 0 of the image; `width` is a group's number of result channels. */
+static void NAME(gather_groups)(NAME(gather) g, const gr__conv *c, const gr__conv_part *p, int64_t width,
+    const NAME(room) *room)
 {
-    *first = most(p->c0 - group * width, 0);
-    return most(least(p->c1 - group * width, width) - *first, 0);
+    const NAME(gather) whole = g;
+    if (NAME(is_depthwise)(c)) { /* every group at once */
+        g.in.at += p->c0, g.w += p->c0, g.out += p->c0, g.channels = p->c1 - p->c0;
+        NAME(depth_gather)(&g);
+        return;
+    }
+    for (int64_t q = p->c0 / width; q < c->groups && q * width < p->c1; q++) {
+        const int64_t first = most(p->c0, q * width);
+        g.in.at = whole.in.at + q * g.depth;
+        g.w = whole.w + first, g.out = whole.out + first, g.channels = least(p->c1, (q + 1) * width) - first;
+        NAME(gather_all)(&g, room);
+    }
 }
 
 static void NAME(conv_forward)(const gr__conv *c, const gr__conv_part *p)
@@ -251,7 +270,6 @@ static void NAME(conv_forward)(const gr__conv *c, const gr__conv_part *p)
     if (c->oh <= 0 || c->ow <= 0 || c->o <= 0)
         return;
     const NAME(room) room = NAME(room_of)(c, p);
-    const int64_t width = c->o / c->groups;
     NAME(gather) g = NAME(forward_shape)(c);
     g.in.row = c->w * c->c, g.in.pixel = c->c, g.w_row = c->o, g.out_row = c->ow * c->o, g.out_col = c->o;
     if (NAME(is_empty)(c)) /* nothing to add: zeros */
@@ -259,15 +277,12 @@ static void NAME(conv_forward)(const gr__conv *c, const gr__conv_part *p)
     if (c->kh == 1 && c->kw == 1 && c->stride_h == 1 && c->stride_w == 1 && c->oh == c->h && c->ow == c->w &&
         c->pad_top == 0 && c->pad_left == 0)
         g.in_w = g.cols = c->h * c->w, g.in_h = g.rows = 1; /* pixels are alike: one long row */
-    for (int64_t n = p->n0; n < p->n1; n++)
-        for (int64_t q = 0; q < c->groups; q++) {
-            int64_t first;
-            g.channels = NAME(share)(p, q, width, &first);
-            g.in.at = (const T *)p->in + n * c->h * c->w * c->c + q * g.depth;
-            g.w = (const T *)p->weights + q * width + first;
-            g.out = (T *)p->out + n * c->oh * c->ow * c->o + q * width + first;
-            NAME(gather_all)(&g, &room);
-        }
+    g.w = p->weights;
+    for (int64_t n = p->n0; n < p->n1; n++) {
+        g.in.at = (const T *)p->in + n * c->h * c->w * c->c;
+        g.out = (T *)p->out + n * c->oh * c->ow * c->o;
+        NAME(gather_groups)(g, c, p, c->o / c->groups, &room);
+    }
 }
 
 static void NAME(conv_dx)(const gr__conv *c, const gr__conv_part *p)
@@ -275,7 +290,6 @@ static void NAME(conv_dx)(const gr__conv *c, const gr__conv_part *p)
     if (c->h <= 0 || c->w <= 0 || c->c <= 0)
         return;
     const NAME(room) room = NAME(room_of)(c, p);
-    const int64_t width = c->c / c->groups;
     const T *w = p->weights;
     for (int64_t py = 0; py < c->stride_h; py++)
         for (int64_t px = 0; px < c->stride_w; px++) {
@@ -285,15 +299,12 @@ static void NAME(conv_dx)(const gr__conv *c, const gr__conv_part *p)
             g.out_row = c->stride_h * c->w * c->c, g.out_col = c->stride_w * c->c;
             if (NAME(is_empty)(c))
                 g.nr = g.ns = 0;
-            for (int64_t n = p->n0; n < p->n1 && g.rows > 0 && g.cols > 0; n++)
-                for (int64_t q = 0; q < c->groups; q++) {
-                    int64_t first;
-                    g.channels = NAME(share)(p, q, width, &first);
-                    g.in.at = (const T *)p->in + n * c->oh * c->ow * c->o + q * g.depth;
-                    g.w = w + q * width + first;
-                    g.out = (T *)p->out + (n * c->h * c->w + py * c->w + px) * c->c + q * width + first;
-                    NAME(gather_all)(&g, &room);
-                }
+            g.w = w;
+            for (int64_t n = p->n0; n < p->n1 && g.rows > 0 && g.cols > 0; n++) {
+                g.in.at = (const T *)p->in + n * c->oh * c->ow * c->o;
+                g.out = (T *)p->out + (n * c->h * c->w + py * c->w + px) * c->c;
+                NAME(gather_groups)(g, c, p, c->c / c->groups, &room);
+            }
             w += taps * (c->c / c->groups) * c->o;
         }
 }
@@ -366,12 +377,19 @@ static void NAME(conv_dw)(const gr__conv *c, const gr__conv_part *p)
     const NAME(room) room = NAME(room_of)(c, p);
     NAME(gather) g = NAME(forward_shape)(c);
     g.in.row = c->w * c->c, g.in.pixel = c->c;
-    for (int64_t n = p->n0; n < p->n1; n++)
-        for (int64_t q = 0; q < c->groups; q++) {
-            int64_t first;
-            g.channels = NAME(share)(p, q, width, &first);
-            g.in.at = (const T *)p->in + n * c->h * c->w * c->c + q * depth;
-            NAME(dw_image)(c, &g, (const T *)p->weights + n * c->oh * c->ow * c->o + q * width + first,
-                (T *)p->out + q * width + first, p->accumulate || n > p->n0, &room);
+    for (int64_t n = p->n0; n < p->n1; n++) {
+        const T *x = (const T *)p->in + n * c->h * c->w * c->c;
+        const T *dy = (const T *)p->weights + n * c->oh * c->ow * c->o;
+        const bool goes_on = p->accumulate || n > p->n0;
+        if (NAME(is_depthwise)(c)) {
+            g.in.at = x + p->c0, g.channels = p->c1 - p->c0, g.w_row = c->o;
+            NAME(depth_dw)(&g, dy + p->c0, (T *)p->out + p->c0, goes_on);
+            continue;
         }
+        for (int64_t q = p->c0 / width; q < c->groups && q * width < p->c1; q++) {
+            const int64_t first = most(p->c0, q * width);
+            g.in.at = x + q * depth, g.channels = least(p->c1, (q + 1) * width) - first;
+            NAME(dw_image)(c, &g, dy + first, (T *)p->out + first, goes_on, &room);
+        }
+    }
 }

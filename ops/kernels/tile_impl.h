@@ -49,6 +49,33 @@ GR_INLINE void masked_store_f64(double *p, part_v_f64 x, int64_t n)
     __builtin_ia32_storeupd512_mask(p, x, (uint8_t)((1u << n) - 1));
 }
 #endif
+
+/* a * b + c as the tile rounds it, for code with branches, across which the compiler does not see the two belong
+ * together */
+#if defined(GR_VEC_512)
+#define FMA_f32(a, b, c) __builtin_ia32_vfmaddps512_mask(a, b, c, (uint16_t)-1, 4)
+#define FMA_f64(a, b, c) __builtin_ia32_vfmaddpd512_mask(a, b, c, (uint8_t)-1, 4)
+#elif defined(GR_VEC_256)
+#define FMA_f32(a, b, c) __builtin_ia32_vfmaddps256(a, b, c)
+#define FMA_f64(a, b, c) __builtin_ia32_vfmaddpd256(a, b, c)
+#elif defined(__aarch64__)
+GR_INLINE vf fma_f32(vf a, vf b, vf c)
+{
+    __asm__("fmla %0.4s, %1.4s, %2.4s" : "+w"(c) : "w"(a), "w"(b));
+    return c;
+}
+typedef double two_doubles __attribute__((vector_size(16)));
+GR_INLINE two_doubles fma_f64(two_doubles a, two_doubles b, two_doubles c)
+{
+    __asm__("fmla %0.2d, %1.2d, %2.2d" : "+w"(c) : "w"(a), "w"(b));
+    return c;
+}
+#define FMA_f32(a, b, c) fma_f32(a, b, c)
+#define FMA_f64(a, b, c) fma_f64(a, b, c)
+#else
+#define FMA_f32(a, b, c) ((a) * (b) + (c))
+#define FMA_f64(a, b, c) ((a) * (b) + (c))
+#endif
 #endif
 
 typedef T NAME(v) __attribute__((vector_size(VECTOR_BYTES)));
