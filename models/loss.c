@@ -180,7 +180,8 @@ static gr_tensor *accuracy(gr_build *b, const void *spec, gr_tensor *y, gr_tenso
 }
 
 static const gr_field binary_fields[] = {
-    GR_DOUBLE(gr_BinaryAccuracy_spec, threshold, .def = 0.5, .flag = GR_FLAG(gr_BinaryAccuracy_spec, has_threshold)), {0}};
+    GR_DOUBLE(gr_BinaryAccuracy_spec, threshold, .def = 0.5, .flag = GR_FLAG(gr_BinaryAccuracy_spec, has_threshold)),
+    {0}};
 #define METRIC(id, f, table)                                                                                           \
     const gr_metric_kind gr_##id##_kind = {.name = #id,                                                                \
         .size = sizeof(gr_##id##_spec),                                                                                \

@@ -124,4 +124,5 @@ static void size_arithmetic_says_when_it_overflows(void)
 }
 
 GR_SUITE("core/mem.c", GR_TEST(memory_is_zeroed_and_counted), GR_TEST(impossible_sizes_are_an_error),
-    GR_TEST(no_memory_is_an_error_with_the_size), GR_TEST(the_callers_allocator_is_used_for_everything), GR_TEST(size_arithmetic_says_when_it_overflows))
+    GR_TEST(no_memory_is_an_error_with_the_size), GR_TEST(the_callers_allocator_is_used_for_everything),
+    GR_TEST(size_arithmetic_says_when_it_overflows))
