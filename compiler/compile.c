@@ -332,13 +332,16 @@ static gr_status check_outputs(const gr_program *p, const gr_buffer *out, int64_
     return GR_OK;
 }
 
+/* What an eval gets for a buffer of no bytes when the arena has none either: C's memory functions refuse NULL. */
+static _Alignas(64) char nothing[64];
+
 static void resolve(gr_program *p, const gr__plan *plan, const gr_buffer *in)
 {
     for (int i = 0; i < plan->n_buffers; i++) {
         const gr__buffer *b = &plan->buffer[i];
         switch (b->space) {
         case GR__ARENA:
-            p->data[i] = p->arena + b->offset;
+            p->data[i] = p->arena ? p->arena + b->offset : nothing;
             break;
         case GR__INPUT:
             p->data[i] = in[b->index].data;
