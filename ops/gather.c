@@ -181,7 +181,9 @@ static gr_status add_runs(const gr_call *c, const places *p, place_fn place, con
 
 static gr_status add_into_zeros(const gr_call *c, const places *p, place_fn place)
 {
-    memset(c->out[0].data, 0, (size_t)(gr_shape_size(c->out[0].shape) * gr_dtype_size(c->out[0].dtype)));
+    const int64_t bytes = gr_shape_size(c->out[0].shape) * gr_dtype_size(c->out[0].dtype);
+    if (bytes > 0) /* an empty array may have no memory at all */
+        memset(c->out[0].data, 0, (size_t)bytes);
     return add_runs(c, p, place, &c->in[0]);
 }
 

@@ -283,7 +283,7 @@ static void check_case(const fixture *f, int i, gr_dtype real, bool compiled)
     t.n_out = count(&t, "out");
     for (int k = 0; k < t.n_in; k++) {
         data[k] = as(numbered(&t, "in", k), real);
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "in%d", k);
         t.in[k] = compiled ? gr_input(tape, gr_array_dtype(data[k]), gr_array_shape(data[k]), name)
                            : gr_constant(tape, data[k]);

@@ -288,10 +288,11 @@ static void *train(void *result)
 
 static void two_programs_run_in_two_threads_at_once(void)
 {
-    double alone, a, b;
+    double alone, a = 0, b = 0;
     pthread_t first, second;
     train(&alone);
-    CU_ASSERT_FATAL(pthread_create(&first, NULL, train, &a) == 0 && pthread_create(&second, NULL, train, &b) == 0);
+    CU_ASSERT_FATAL(pthread_create(&first, NULL, train, &a) == 0);
+    CU_ASSERT_FATAL(pthread_create(&second, NULL, train, &b) == 0);
     pthread_join(first, NULL), pthread_join(second, NULL);
     CU_ASSERT(alone > 0);
     CU_ASSERT_EQUAL(a, alone);
