@@ -3,6 +3,7 @@
  *   elementwise.h   one element at a time: arithmetic, functions, activations, comparisons, where, cast
  *   matmul.h        the matrix product
  *   conv_ops.h      convolution
+ *   pool_ops.h      largest and mean elements of windows
  *   reduce.h        sums, means, extremes over axes
  *   shape_ops.h     reshape, transpose, slice, pad, concatenate, ...
  *   gather.h        take, gather, scatter_add, one_hot
@@ -26,6 +27,7 @@
 #include "ops/gather.h"
 #include "ops/loss_ops.h"
 #include "ops/matmul.h"
+#include "ops/pool_ops.h"
 #include "ops/random_ops.h"
 #include "ops/reduce.h"
 #include "ops/shape_ops.h"
@@ -41,7 +43,8 @@ GR_BEGIN
     OP(take) OP(take_back) OP(take_along_axis) OP(take_along_axis_back) OP(gather) OP(scatter_add) OP(one_hot)        \
     OP(arange) OP(random_uniform) OP(random_normal) OP(random_truncated_normal) OP(random_bits)                       \
     OP(stop_gradient)                                                                                                 \
-    OP(conv) OP(conv_input_grad) OP(conv_kernel_grad)
+    OP(conv) OP(conv_input_grad) OP(conv_kernel_grad)                                                                 \
+    OP(max_pool) OP(max_pool_pick) OP(max_pool_input_grad) OP(average_pool) OP(average_pool_input_grad)
 /* clang-format on */
 
 GR_END

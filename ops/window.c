@@ -58,8 +58,7 @@ void gr__window_axes(const gr__window *a, int n, const int64_t *in, const int64_
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
-/* No entry: those of `otherwise`; one: the same for every axis. */
-static gr_shape for_each_axis(gr_shape s, gr_shape otherwise, int n)
+gr_shape gr__per_axis(gr_shape s, gr_shape otherwise, int n)
 {
     if (s.rank == 0)
         return otherwise;
@@ -100,10 +99,10 @@ bool gr__window_options(
             "expected none beside before and after, found \"%s\"", padding);
         return false;
     }
-    out->strides = for_each_axis(o->strides, o->stride.rank ? o->stride : all(n, 1), n);
-    out->dilation = for_each_axis(o->dilation, all(n, 1), n);
-    out->before = for_each_axis(o->before, all(n, 0), n);
-    out->after = for_each_axis(o->after, all(n, 0), n);
+    out->strides = gr__per_axis(o->strides, o->stride.rank ? o->stride : all(n, 1), n);
+    out->dilation = gr__per_axis(o->dilation, all(n, 1), n);
+    out->before = gr__per_axis(o->before, all(n, 0), n);
+    out->after = gr__per_axis(o->after, all(n, 0), n);
     for (int i = 0; (same || causal) && i < n; i++) {
         const int64_t stride = out->strides.dim[i], dilation = out->dilation.dim[i];
         if (out->strides.rank != n || out->dilation.rank != n || stride < 1 || stride > INT32_MAX || dilation < 1 ||

@@ -1,4 +1,4 @@
-/* ops/window.h: windows that slide over the axes between the first and the last, for conv_ops.c and pool.c. Not public.
+/* ops/window.h: windows that slide over the axes between the first and the last, for conv_ops.c and pool_ops.c. Not public.
  *
  *     position t of the window at result o lies at  o * stride + t * dilation - before,  outside 0 .. in-1: padding */
 #ifndef GRAPE_OPS_WINDOW_H
@@ -44,6 +44,9 @@ typedef struct {
  * gr__window_infer. */
 bool gr__window_options(
     gr_at at, const gr__window_opts *o, int n, const int64_t *in, const int64_t *size, gr__window *out);
+
+/* s with one entry for each of n axes: no entry gives those of `otherwise`, one stands for all. */
+gr_shape gr__per_axis(gr_shape s, gr_shape otherwise, int n);
 
 /* Elements begin .. end-1 of rows of `width` elements as at most three rectangles (rows r0 .. r1-1, columns c0 .. c1-1):
  * the end of a row, whole rows, the start of a row. */
