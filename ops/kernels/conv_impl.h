@@ -7,20 +7,12 @@
  * that reach it. Rows that would leave the image to the left or right are read from a band: a copy of the rows with
  * their halo of zeros. Taps above and below the image are skipped.
  * dW is a product over pixels: the (tap column, channel) pairs of a tap row are the rows of a tile. */
+#include "ops/kernels/block_impl.h"
 #include "ops/kernels/conv.h"
 
 #ifndef GR_CONV_ONCE
 #define GR_CONV_ONCE
 enum { BAND_BYTES = 96 << 10 }; /* with its weights in half of L2 */
-
-static inline int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-static inline int64_t most(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 #endif
 
 /* Input pixels as an image lies in memory, or its band. Pixel (y, x) is at + y * row + x * pixel. */
@@ -93,8 +85,7 @@ static NAME(view) NAME(make_band)(const NAME(gather) *g, int64_t y, int64_t end,
     return (NAME(view)){band - y * line - g->x0 * depth, line, depth};
 }
 
-/* ---- the gather
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the gather -------------------------------------------------------------------------------------------------- */
 
 /* Vectors of a tile: more where few rows are there to share each load of b. */
 static int NAME(vectors_for)(int64_t rows, int64_t channels)
@@ -129,11 +120,11 @@ static const T *NAME(readable)(const T *b, int64_t *b_row, int64_t rows, int64_t
 static void NAME(gather_row)(const NAME(gather) *g, const NAME(view) *in, const T *w, int64_t w_row, int64_t i,
     int64_t c, int64_t n, int nv)
 {
-    const int64_t y = i * g->step_y + g->y0; /* of tap row 0; tap rows r0 to r1 lie in the image */
-    const int64_t r0 = g->nr > 0 && y < 0 ? least(g->nr, (-y + g->dy - 1) / g->dy) : 0;
-    const int64_t r1 = g->nr > 0 && y < g->in_h ? least(g->nr, (g->in_h - 1 - y) / g->dy + 1) : 0;
+    const int64_t y = i * g->step_y + g->y0; /* of tap row 0 */
+    int64_t r0;
+    const int64_t tap_rows = inside(y, g->dy, g->nr, g->in_h, &r0);
     const bool joined = g->dx * in->pixel == g->depth || g->ns == 1;
-    NAME(terms) t = {.runs = {most(r1 - r0, 0), joined ? least(g->ns, 1) : g->ns},
+    NAME(terms) t = {.runs = {tap_rows, joined ? least(g->ns, 1) : g->ns},
         .a_step = {g->dy * in->row, g->dx * in->pixel}, .b_step = {g->ns * g->depth * w_row, g->depth * w_row},
         .k = joined ? g->ns * g->depth : g->depth, .a_row = g->step_x * in->pixel, .a_col = 1,
         .b = w + r0 * g->ns * g->depth * w_row, .b_row = w_row, .last = n - (nv - 1) * NAME(lanes)};
@@ -172,8 +163,7 @@ static void NAME(gather_all)(const NAME(gather) *g, const NAME(room) *room)
 
 #include "ops/kernels/depthwise_impl.h"
 
-/* ---- scratch: the band, then the panel
- * -------------------------------------------------------------------------------- */
+/* ---- scratch: the band, then the panel --------------------------------------------------------------------------- */
 
 static int64_t NAME(whole_lines)(int64_t elements)
 {
@@ -240,11 +230,11 @@ static size_t NAME(conv_scratch)(const gr__conv *c)
 static NAME(room) NAME(room_of)(const gr__conv *c, const gr__conv_part *p)
 {
     char *scratch = p->scratch;
-    return (NAME(room)){p->scratch, scratch && !NAME(is_depthwise)(c) ? (T *)(void *)(scratch + NAME(band_bytes)(c)) : NULL};
+    bool none = !scratch || NAME(is_depthwise)(c);
+    return (NAME(room)){p->scratch, none ? NULL : (T *)(void *)(scratch + NAME(band_bytes)(c))};
 }
 
-/* ---- forward, dX
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- forward, dX ------------------------------------------------------------------------------------------------- */
 
 /* The groups of one image, one after the other: the channels of each that belong to the share. in, w and out point at
  * channel 0 of the image; `width` is a group's number of result channels. */
@@ -313,14 +303,14 @@ static void NAME(conv_dx)(const gr__conv *c, const gr__conv_part *p)
  * --------------------------------------------------------------------------------------------------------------------
  * */
 
-/* Tap row r, output rows i0 to i1 of which it stays in the image, channels from o on (n, in nv vectors): the
- * (tap column, channel) pairs are rows of tiles. b: dy's strip at output row i0. */
+/* Tap row r, `count` output rows from i0 on for which it lies in the image, n channels in nv vectors: the (tap column,
+ * channel) pairs are rows of tiles. b: dy's strip at output row i0. */
 static void NAME(dw_tap_row)(const gr__conv *c, const NAME(gather) *g, const NAME(view) *in, const T *b, int64_t b_row,
-    int64_t r, int64_t i0, int64_t i1, int64_t n, int nv, T *out, bool goes_on)
+    int64_t r, int64_t i0, int64_t count, int64_t n, int nv, T *out, bool goes_on)
 {
     const bool joined = g->dx * in->pixel == g->depth || g->ns == 1;
     const int64_t runs = joined ? 1 : g->ns, length = joined ? g->ns * g->depth : g->depth;
-    NAME(terms) t = {.runs = {i1 - i0, 1}, .a_step = {g->step_y * in->row, 0}, .b_step = {g->cols * b_row, 0},
+    NAME(terms) t = {.runs = {count, 1}, .a_step = {g->step_y * in->row, 0}, .b_step = {g->cols * b_row, 0},
         .k = g->cols, .a_row = 1, .a_col = g->step_x * in->pixel, .b = b, .b_row = b_row,
         .last = n - (nv - 1) * NAME(lanes)};
     const T *from = in->at + (i0 * g->step_y + g->y0 + r * g->dy) * in->row + g->x0 * in->pixel;
@@ -354,9 +344,9 @@ static void NAME(dw_image)(const gr__conv *c, const NAME(gather) *g, const T *dy
             const T *b = NAME(readable)(dy + b0 * g->cols * c->o + o, &b_row, (b1 - b0) * g->cols, n, nv, room->panel);
             for (int64_t r = 0; r < g->nr; r++) { /* output rows whose tap r lies in the image */
                 const int64_t y = g->y0 + r * g->dy;
-                const int64_t i0 = most(b0, y < 0 ? (-y + g->step_y - 1) / g->step_y : 0);
-                const int64_t i1 = y < g->in_h ? least(b1, (g->in_h - 1 - y) / g->step_y + 1) : i0;
-                NAME(dw_tap_row)(c, g, &in, b + (i0 - b0) * g->cols * b_row, b_row, r, i0, most(i0, i1), n, nv, out + o,
+                int64_t first;
+                const int64_t count = inside(y + b0 * g->step_y, g->step_y, b1 - b0, g->in_h, &first);
+                NAME(dw_tap_row)(c, g, &in, b + first * g->cols * b_row, b_row, r, b0 + first, count, n, nv, out + o,
                     goes_on || b0 > 0);
             }
             o += n;

@@ -1,31 +1,6 @@
 /* Depthwise convolution: a filter per channel, so vectors run along the channels of a pixel and nothing is summed over
  * them. Uses the gather of conv_impl.h, which includes this; a template on T and NAME. */
 
-enum { NAME(wide) = 4 * NAME(lanes) }; /* channels of a block: four chains hide the latency */
-
-/* n <= wide channels of one vector each; the others are neither read nor written */
-GR_INLINE void NAME(load_block)(NAME(v) x[4], const T *p, int64_t n)
-{
-    UNROLL for (int v = 0; v < 4; v++)
-        x[v] = v * NAME(lanes) < n ? NAME(load_part)(p + v * NAME(lanes), least(n - v * NAME(lanes), NAME(lanes)))
-                                   : (NAME(v)){0};
-}
-GR_INLINE void NAME(store_block)(T *p, NAME(v) x[4], int64_t n)
-{
-    UNROLL for (int v = 0; v < 4; v++)
-        if (v * NAME(lanes) < n)
-            NAME(store_part)(p + v * NAME(lanes), x[v], least(n - v * NAME(lanes), NAME(lanes)));
-}
-
-/* Taps t of a line with 0 <= at + t * step < size: from *first, how many */
-static inline int64_t NAME(inside)(int64_t at, int64_t step, int64_t count, int64_t size, int64_t *first)
-{
-    if (count <= 0 || at >= size)
-        return *first = 0;
-    *first = at < 0 ? (-at + step - 1) / step : 0;
-    return most(least(count, (size - 1 - at) / step + 1) - *first, 0);
-}
-
 /* One pixel: acc += x * w over the taps. Strides in elements; `full`: n == wide, known to the compiler. */
 GR_INLINE void NAME(depth_pixel)(const bool full, int64_t ny, int64_t nx, const T *x, int64_t x_row, int64_t x_col,
     const T *w, int64_t w_row, int64_t w_col, T *to, int64_t n)
@@ -49,10 +24,10 @@ static void NAME(depth_gather)(const NAME(gather) *g)
         for (int64_t i = 0; i < g->rows; i++) {
             const int64_t y = i * g->step_y + g->y0, n = least(g->channels - c, NAME(wide));
             int64_t r0, s0;
-            const int64_t ny = NAME(inside)(y, g->dy, g->nr, g->in_h, &r0);
+            const int64_t ny = inside(y, g->dy, g->nr, g->in_h, &r0);
             for (int64_t j = 0; j < g->cols; j++) {
                 const int64_t x = j * g->step_x + g->x0;
-                const int64_t nx = NAME(inside)(x, g->dx, g->ns, g->in_w, &s0);
+                const int64_t nx = inside(x, g->dx, g->ns, g->in_w, &s0);
                 const T *from = g->in.at + (y + r0 * g->dy) * g->in.row + (x + s0 * g->dx) * g->in.pixel + c;
                 const T *w = g->w + (r0 * g->ns + s0) * g->w_row + c;
                 T *to = g->out + i * g->out_row + j * g->out_col + c;
@@ -92,8 +67,8 @@ static void NAME(depth_dw)(const NAME(gather) *g, const T *dy, T *dw, bool goes_
             for (int64_t s = 0; s < g->ns; s++) {
                 const int64_t y = g->y0 + r * g->dy, x = g->x0 + s * g->dx, n = least(g->channels - c, NAME(wide));
                 int64_t i0, j0;
-                const int64_t ny = NAME(inside)(y, g->step_y, g->rows, g->in_h, &i0);
-                const int64_t nx = NAME(inside)(x, g->step_x, g->cols, g->in_w, &j0);
+                const int64_t ny = inside(y, g->step_y, g->rows, g->in_h, &i0);
+                const int64_t nx = inside(x, g->step_x, g->cols, g->in_w, &j0);
                 const T *from = g->in.at + (y + i0 * g->step_y) * g->in.row + (x + j0 * g->step_x) * g->in.pixel + c;
                 const T *d = dy + (i0 * g->cols + j0) * g->w_row + c;
                 T *to = dw + (r * g->ns + s) * g->w_row + c;

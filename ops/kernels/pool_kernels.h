@@ -1,0 +1,52 @@
+/* ops/kernels/pool_kernels.h: max and average pooling of images, channels last, and their gradients, as leaf calls of
+ * one thread on a range of images. 1-D pooling has height 1.
+ *
+ * max: a NaN in the window wins. Its gradient goes to the first largest pixel in row-major order (the first NaN if one
+ * won). avg: the mean of the pixels that lie in the image; padding does not count. A window that lies in the padding
+ * altogether gives -infinity (max), 0 (avg). Sums are in row-major order of the window, in gradients of the windows. */
+#ifndef GRAPE_OPS_KERNELS_POOL_KERNELS_H
+#define GRAPE_OPS_KERNELS_POOL_KERNELS_H
+
+#include <stdint.h>
+
+/* Window (i, j) covers rows i*stride_h + r*dilation_h - pad_top, 0 <= r < kh, and columns likewise. */
+typedef struct {
+    int64_t n, h, w, c;                                 /* x [n, h, w, c] */
+    int64_t kh, kw, oh, ow;                             /* y [n, oh, ow, c] */
+    int64_t stride_h, stride_w, dilation_h, dilation_w; /* >= 1 */
+    int64_t pad_top, pad_left;
+} gr__pool;
+
+/* Images n0 <= n < n1 of whole arrays; of the result nothing else is written. */
+typedef struct {
+    const void *x;  /* not read by avg_grad */
+    const void *dy; /* gradients only */
+    void *out;      /* y, or dx */
+    int64_t n0, n1;
+} gr__pool_part;
+
+void gr__pool_max_f32(const gr__pool *c, const gr__pool_part *p);
+void gr__pool_max_f64(const gr__pool *c, const gr__pool_part *p);
+void gr__pool_max_grad_f32(const gr__pool *c, const gr__pool_part *p);
+void gr__pool_max_grad_f64(const gr__pool *c, const gr__pool_part *p);
+void gr__pool_avg_f32(const gr__pool *c, const gr__pool_part *p);
+void gr__pool_avg_f64(const gr__pool *c, const gr__pool_part *p);
+void gr__pool_avg_grad_f32(const gr__pool *c, const gr__pool_part *p);
+void gr__pool_avg_grad_f64(const gr__pool *c, const gr__pool_part *p);
+
+#define GR_POOL_BUILD(isa)                                                                                             \
+    void gr__pool_max_f32_##isa(const gr__pool *c, const gr__pool_part *p);                                            \
+    void gr__pool_max_f64_##isa(const gr__pool *c, const gr__pool_part *p);                                            \
+    void gr__pool_max_grad_f32_##isa(const gr__pool *c, const gr__pool_part *p);                                       \
+    void gr__pool_max_grad_f64_##isa(const gr__pool *c, const gr__pool_part *p);                                       \
+    void gr__pool_avg_f32_##isa(const gr__pool *c, const gr__pool_part *p);                                            \
+    void gr__pool_avg_f64_##isa(const gr__pool *c, const gr__pool_part *p);                                            \
+    void gr__pool_avg_grad_f32_##isa(const gr__pool *c, const gr__pool_part *p);                                       \
+    void gr__pool_avg_grad_f64_##isa(const gr__pool *c, const gr__pool_part *p);
+GR_POOL_BUILD(base)
+#ifdef __x86_64__
+GR_POOL_BUILD(avx2)
+GR_POOL_BUILD(avx512)
+#endif
+
+#endif
