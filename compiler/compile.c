@@ -373,6 +373,11 @@ static void copy_outputs(const gr_program *p, const gr__plan *plan, const gr_buf
     }
 }
 
+int gr__program_threads(const gr_program *p)
+{
+    return p->threads;
+}
+
 gr_status gr__program_run(gr_program *p, const gr_buffer *in, const gr_buffer *out, uint64_t seed, uint64_t step)
 {
     int64_t batch;

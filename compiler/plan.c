@@ -11,6 +11,7 @@ static const struct {
     {"buffers", gr__plan_buffers},
     {"steps", gr__plan_steps},
     {"schedule", gr__plan_schedule},
+    {"parts", gr__plan_parts},
     {"memory", gr__plan_memory},
 };
 

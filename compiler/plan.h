@@ -11,6 +11,7 @@
 #define GRAPE_COMPILER_PLAN_H
 
 #include "compiler/graph.h"
+#include "core/team.h"
 #include <stdatomic.h>
 
 typedef enum {
@@ -109,9 +110,15 @@ struct gr__step {
 
 typedef struct gr__phase_plan {
     int first, end; /* steps */
+    int first_part; /* of plan->part */
     bool serial;    /* thread 0 alone */
     bool barrier;   /* before it */
 } gr__phase_plan;
+
+typedef struct gr__part { /* a run of tasks that one thread does in one go */
+    int step;
+    int64_t begin, end;
+} gr__part;
 
 /* One opaque node with everything but the pointers. */
 typedef struct gr__opaque {
@@ -141,6 +148,8 @@ typedef struct gr__plan {
     gr__group *group;
     gr__step *step;
     gr__phase_plan *phase;
+    gr__job_phase *job; /* per phase, what core/team.h wants to know */
+    gr__part *part;
     int *commit_buffer;                  /* per commit of the graph: the variable's buffer */
     bool *commit_done;                   /* written in place by a group */
     int *out_value;                      /* root value of each output */
@@ -161,6 +170,7 @@ gr_status gr__plan_group(gr__plan *p);
 gr_status gr__plan_buffers(gr__plan *p);
 gr_status gr__plan_steps(gr__plan *p);
 gr_status gr__plan_schedule(gr__plan *p);
+gr_status gr__plan_parts(gr__plan *p);
 gr_status gr__plan_memory(gr__plan *p);
 gr_status gr__plan_verify(const gr__plan *p);
 

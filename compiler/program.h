@@ -77,8 +77,10 @@ GR_API gr_status gr_program_dot_at(gr_at at, gr_program *p, const char *file);
 /* The form that training loops use: raw row-major buffers, read in place; data of out[i] may be NULL, else it has room
  * for out[i].shape, which is checked. Random numbers are those of (seed, step). No heap allocation for a known batch
  * size. */
-GR_API gr_status gr__program_run(
+gr_status gr__program_run(
     gr_program *p, const gr_buffer *in, const gr_buffer *out, uint64_t seed, uint64_t step);
+/* Threads that its runs use: what a team that is held for them needs (core/team.h). */
+int gr__program_threads(const gr_program *p);
 
 GR_END
 #endif

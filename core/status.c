@@ -106,6 +106,11 @@ const char *gr_status_name(gr_status s)
 static _Atomic(gr_log_fn) log_fn;
 static _Atomic(void *) log_user;
 
+bool gr__log_is_default(void)
+{
+    return atomic_load(&log_fn) == NULL;
+}
+
 void gr_set_log(gr_log_fn fn, void *user)
 {
     atomic_store(&log_user, user);

@@ -78,6 +78,7 @@ GR_API void gr_fail_note(const char *format, ...) GR_PRINTF(1, 2);
 typedef enum { GR_LOG_INFO, GR_LOG_WARNING, GR_LOG_PROGRESS } gr_log_level;
 typedef void (*gr_log_fn)(void *user, gr_log_level level, const char *text);
 GR_API void gr_set_log(gr_log_fn fn, void *user);
+bool gr__log_is_default(void); /* else what is logged runs code of the user's */
 GR_API void gr_log_write(gr_log_level level, const char *format, ...) GR_PRINTF(2, 3);
 
 /* Checked builds only: mistakes inside the library. In a release build it costs and does nothing. */

@@ -1,4 +1,4 @@
-/* core/thread.c: see thread.h. Linux's futex lets a thread sleep on the barrier's round number; elsewhere it yields. */
+/* core/thread.c: see thread.h; the threads themselves are in team.c. */
 #include "core/thread.h"
 #include <ctype.h>
 #include <sched.h>
@@ -6,15 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-#ifdef __linux__
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#endif
 #ifdef __x86_64__
 #include <xmmintrin.h>
 #endif
@@ -140,103 +132,6 @@ int gr_num_threads(void)
 void gr_set_num_threads(int n)
 {
     atomic_store_explicit(&wanted, n < 1 ? 0 : within(n), memory_order_relaxed);
-}
-
-/* ---- the team ---------------------------------------------------------------------------------------------------- */
-
-void gr__team_run(int threads, void (*body)(void *ctx, int thread, gr__team *team), void *ctx)
-{
-    gr__team team = {.threads = 1};
-    threads = within(threads);
-#ifdef _OPENMP
-    if (threads > 1 && !omp_in_parallel()) {
-        int cpus = gr__cpu_count();
-#pragma omp parallel num_threads(threads) default(none) shared(team, body, ctx, cpus)
-        {
-            /* All threads find the same number; the region's own barrier publishes it before anyone reads it. */
-#pragma omp single
-            {
-                team.threads = omp_get_num_threads();
-                team.crowded = team.threads > cpus;
-            }
-            body(ctx, omp_get_thread_num(), &team);
-        }
-        return;
-    }
-#endif
-    body(ctx, 0, &team);
-}
-
-static inline void pause_briefly(void)
-{
-#if defined(__x86_64__)
-    _mm_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-enum { SPIN_NS = 20000, PAUSES_PER_LOOK = 64 };
-
-static bool round_changes_soon(gr__team *team, uint32_t round)
-{
-    if (team->crowded)
-        return false;
-    int64_t start = 0;
-    for (;;) {
-        for (int i = 0; i < PAUSES_PER_LOOK; i++) {
-            if (atomic_load_explicit(&team->round, memory_order_acquire) != round)
-                return true;
-            pause_briefly();
-        }
-        int64_t now = now_ns();
-        if (start == 0)
-            start = now;
-        else if (now - start > SPIN_NS)
-            return false;
-    }
-}
-
-/* Sleeps until the round changes. The kernel compares once more before it lets the thread sleep; the waker raises the
- * round before it looks for sleepers, the sleeper counts itself before it looks at the round: one of them sees the
- * other. */
-static void sleep_through(gr__team *team, uint32_t round)
-{
-    atomic_fetch_add(&team->sleepers, 1);
-    while (atomic_load(&team->round) == round) {
-#ifdef __linux__
-        syscall(SYS_futex, &team->round, FUTEX_WAIT_PRIVATE, round, NULL, NULL, 0);
-#else
-        sched_yield();
-#endif
-    }
-    atomic_fetch_sub(&team->sleepers, 1);
-}
-
-void gr__team_barrier(gr__team *team, int thread)
-{
-    (void)thread;
-    if (team->threads == 1)
-        return;
-    uint32_t round = atomic_load_explicit(&team->round, memory_order_acquire);
-    if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) + 1 < (uint32_t)team->threads) {
-        if (!round_changes_soon(team, round))
-            sleep_through(team, round);
-        return;
-    }
-    atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
-    atomic_store(&team->round, round + 1);
-#ifdef __linux__
-    if (atomic_load(&team->sleepers) > 0)
-        syscall(SYS_futex, &team->round, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
-#endif
 }
 
 /* ---- denormals --------------------------------------------------------------------------------------------------- */

@@ -76,6 +76,19 @@ gr_status gr__run_hook(gr_run *r, size_t hook)
     return GR_OK;
 }
 
+bool gr__run_calls_user(const gr_run *r, size_t begin, size_t end)
+{
+    for (int i = 0; i < r->n_callbacks; i++) {
+        const gr_callback_kind *k = r->callback[i].spec->kind;
+        gr_hook at_begin, at_end;
+        memcpy(&at_begin, (const char *)k + begin, sizeof at_begin);
+        memcpy(&at_end, (const char *)k + end, sizeof at_end);
+        if ((at_begin || at_end) && k != &gr__History_kind && k != &gr__Progress_kind)
+            return true;
+    }
+    return !gr__log_is_default();
+}
+
 bool gr__run_should_stop(const gr_run *r)
 {
     return r->stop || r->stop_requests != atomic_load(&stop_requests);

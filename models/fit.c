@@ -1,6 +1,7 @@
 /* models/fit.c: fit, evaluate, predict: batches in, hooks in Keras's order. step.c has what one batch does. */
 #include "core/mem.h"
 #include "core/random.h"
+#include "core/team.h"
 #include "models/model_impl.h"
 #include <math.h>
 #include <string.h>
@@ -130,21 +131,59 @@ static gr_status prepare(fit *f, gr_at at)
     return o->graph ? gr_program_dot(gr__step_program(f->train_step), o->graph) : GR_OK;
 }
 
-/* Batches of a test pass; the logs are its metrics. */
-static gr_status test_pass(
-    gr_run *r, gr__step *step, const gr_data *data, const int64_t *order, int64_t rows, int64_t batch)
+/* A loop over batches, with one team of threads held for all of them where no code of the user's runs in between. */
+typedef struct {
+    gr_status (*loop)(void *ctx);
+    void *ctx;
+    gr_status status;
+} batches;
+static void run_batches(void *p)
 {
+    batches *b = p;
+    b->status = b->loop(b->ctx);
+}
+static gr_status with_team(const gr_run *r, gr__step *step, size_t begin_hook, size_t end_hook, batches b)
+{
+    if (gr__run_calls_user(r, begin_hook, end_hook))
+        run_batches(&b);
+    else
+        gr__team_hold(gr__program_threads(gr__step_program(step)), run_batches, &b);
+    return b.status;
+}
+
+typedef struct {
+    gr_run *run;
+    gr__step *step;
+    const gr_data *data;
+    const int64_t *order;
+    int64_t rows, batch;
+} tests;
+
+static gr_status test_batches(void *ctx)
+{
+    const tests *t = ctx;
+    gr_run *r = t->run;
+    for (int64_t i = 0; i < t->rows; i += t->batch) {
+        r->batch = i / t->batch;
+        GR_TRY(gr__run_hook(r, GR__HOOK(on_test_batch_begin)));
+        int64_t n = t->rows - i < t->batch ? t->rows - i : t->batch;
+        GR_TRY(gr__step_run(t->step, t->data, t->order + i, n, 0, NULL, NULL));
+        gr__run_take_metrics(r, "", false);
+        GR_TRY(gr__run_hook(r, GR__HOOK(on_test_batch_end)));
+    }
+    return GR_OK;
+}
+
+/* Batches of a test pass; the logs are its metrics. */
+static gr_status test_pass(tests t)
+{
+    gr_run *r = t.run;
     int64_t outer = r->batch;
     gr__reset_metrics(r->model);
     r->n_logs = 0;
     GR_TRY(gr__run_hook(r, GR__HOOK(on_test_begin)));
-    for (int64_t i = 0; i < rows; i += batch) {
-        r->batch = i / batch;
-        GR_TRY(gr__run_hook(r, GR__HOOK(on_test_batch_begin)));
-        GR_TRY(gr__step_run(step, data, order + i, rows - i < batch ? rows - i : batch, 0, NULL, NULL));
-        gr__run_take_metrics(r, "", false);
-        GR_TRY(gr__run_hook(r, GR__HOOK(on_test_batch_end)));
-    }
+    GR_TRY(with_team(
+        r, t.step, GR__HOOK(on_test_batch_begin), GR__HOOK(on_test_batch_end), (batches){test_batches, &t, GR_OK}));
     r->batch = outer;
     return gr__run_hook(r, GR__HOOK(on_test_end));
 }
@@ -167,6 +206,14 @@ static gr_status train_batch(fit *f, int64_t i)
     return gr__run_hook(r, GR__HOOK(on_train_batch_end));
 }
 
+static gr_status train_batches(void *ctx)
+{
+    fit *f = ctx;
+    for (int64_t i = 0; i < f->n_train && !gr__run_should_stop(&f->run); i += f->batch)
+        GR_TRY(train_batch(f, i));
+    return GR_OK;
+}
+
 static gr_status epoch(fit *f)
 {
     gr_run *r = &f->run;
@@ -177,14 +224,14 @@ static gr_status epoch(fit *f)
     r->n_logs = 0;
     r->epoch_start = gr__now();
     GR_TRY(gr__run_hook(r, GR__HOOK(on_epoch_begin)));
-    for (int64_t i = 0; i < f->n_train && !gr__run_should_stop(r); i += f->batch)
-        GR_TRY(train_batch(f, i));
+    GR_TRY(with_team(r, f->train_step, GR__HOOK(on_train_batch_begin), GR__HOOK(on_train_batch_end),
+        (batches){train_batches, f, GR_OK}));
     r->train_seconds = gr__now() - r->epoch_start;
     gr__log train_log[GR__MAX_LOGS];
     int n = r->n_logs, freq = o->validation_freq ? o->validation_freq : 1;
     memcpy(train_log, r->log, sizeof train_log);
     if (f->n_test && (r->epoch + 1) % freq == 0) {
-        GR_TRY(test_pass(r, f->test_step, &f->test, f->test_order, f->n_test, f->test_batch));
+        GR_TRY(test_pass((tests){r, f->test_step, &f->test, f->test_order, f->n_test, f->test_batch}));
         memcpy(r->log, train_log, sizeof train_log);
         r->n_logs = n;
         gr__run_take_metrics(r, "val_", true);
@@ -245,7 +292,7 @@ static gr_status evaluate(fit *f, gr_at at, const gr_evaluate_opts *o)
         GR_TRY(gr__run_add(&f->run, &gr__Progress_kind));
     if (!(f->test_step = gr__step_get(f->m, GR__TEST, &f->test, 0, at)))
         return gr_error();
-    return test_pass(&f->run, f->test_step, &f->test, f->test_order, f->n_test, f->test_batch);
+    return test_pass((tests){&f->run, f->test_step, &f->test, f->test_order, f->n_test, f->test_batch});
 }
 
 gr_scores gr_evaluate_at(gr_at at, gr_model *m, const gr_evaluate_opts *opts)

@@ -98,6 +98,8 @@ void gr__run_end(gr_run *r);
 gr_status gr__run_hook(gr_run *r, size_t hook);
 #define GR__HOOK(name) offsetof(gr_callback_kind, name)
 bool gr__run_should_stop(const gr_run *r);
+/* Does code of the user's run between batches (a hook of his callbacks, his log)? `begin`, `end`: the batch hooks. */
+bool gr__run_calls_user(const gr_run *r, size_t begin, size_t end);
 /* Sets the logs from the model's accumulators, keys sorted, `prefix` before each; keeps the others if `keep`. */
 void gr__run_take_metrics(gr_run *r, const char *prefix, bool keep);
 void gr__reset_metrics(gr_model *m);

@@ -90,7 +90,7 @@ static void the_checker_sees_a_race(void)
     int64_t whole[] = {0, 1};
     gr__step s[2] = {{.n_refs = 1, .ref = makes, .tasks = 1, .begin = whole},
         {.n_refs = 2, .ref = reads, .tasks = 1, .begin = whole, .phase = 1}};
-    gr__phase_plan apart[] = {{0, 1, false, false}, {1, 2, false, true}}, together[] = {{0, 2, false, false}};
+    gr__phase_plan apart[] = {{.end = 1}, {.first = 1, .end = 2, .barrier = true}}, together[] = {{.end = 2}};
     gr__plan p = {.value = v,
         .node = n,
         .buffer = b,
