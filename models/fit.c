@@ -317,6 +317,27 @@ gr_scores gr_evaluate_at(gr_at at, gr_model *m, const gr_evaluate_opts *opts)
     return r;
 }
 
+typedef struct {
+    fit *f;
+    gr_array *out;
+} predictions;
+
+static gr_status predict_batches(void *ctx)
+{
+    const predictions *p = ctx;
+    fit *f = p->f;
+    int64_t row = gr_array_bytes(p->out) / f->n_test;
+    for (int64_t i = 0; i < f->n_test; i += f->test_batch) {
+        int64_t n = f->n_test - i < f->test_batch ? f->n_test - i : f->test_batch;
+        f->run.batch = i / f->test_batch;
+        GR_TRY(gr__run_hook(&f->run, GR__HOOK(on_predict_batch_begin)));
+        void *rows = (char *)gr_array_data(p->out) + i * row;
+        GR_TRY(gr__step_run(f->test_step, &f->test, f->test_order + i, n, 0, NULL, rows));
+        GR_TRY(gr__run_hook(&f->run, GR__HOOK(on_predict_batch_end)));
+    }
+    return GR_OK;
+}
+
 static gr_status predict(fit *f, gr_at at, const gr_predict_opts *o, gr_array **out)
 {
     if (!f->m || o->output < 0 || o->output >= f->m->n_outputs || o->batch_size < 0)
@@ -334,12 +355,13 @@ static gr_status predict(fit *f, gr_at at, const gr_predict_opts *o, gr_array **
     gr_dtype dtype = f->m->output_dtype[o->output] == GR_F32 ? f->m->store.dtype : f->m->output_dtype[o->output];
     if (!(*out = gr_array_new(dtype, s)))
         return GR_EMEM;
-    int64_t row = f->n_test ? gr_array_bytes(*out) / f->n_test : 0;
-    for (int64_t i = 0; i < f->n_test; i += f->test_batch)
-        GR_TRY(gr__step_run(f->test_step, &f->test, f->test_order + i,
-            f->n_test - i < f->test_batch ? f->n_test - i : f->test_batch, 0, NULL,
-            (char *)gr_array_data(*out) + i * row));
-    return GR_OK;
+    gr_run *r = &f->run;
+    GR_TRY(gr__run_begin(r, f->m, o->callbacks, GR_VERBOSE_SILENT));
+    r->steps = (f->n_test + f->test_batch - 1) / f->test_batch;
+    GR_TRY(gr__run_hook(r, GR__HOOK(on_predict_begin)));
+    GR_TRY(with_team(r, f->test_step, GR__HOOK(on_predict_batch_begin), GR__HOOK(on_predict_batch_end),
+        (batches){predict_batches, &(predictions){f, *out}, GR_OK}));
+    return gr__run_hook(r, GR__HOOK(on_predict_end));
 }
 
 gr_array *gr_predict_at(gr_at at, gr_model *m, const gr_predict_opts *opts)
@@ -350,6 +372,7 @@ gr_array *gr_predict_at(gr_at at, gr_model *m, const gr_predict_opts *opts)
         gr_array_free(out);
         out = NULL;
     }
+    gr__run_end(&f.run);
     for (int i = 0; i < f.n_copies; i++)
         gr_array_free(f.copy[i]);
     gr__free(f.test_order);

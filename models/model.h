@@ -110,6 +110,7 @@ typedef struct {
     gr_list x;
     int64_t batch_size; /* 32 */
     int output;         /* which output of the model */
+    const gr_callback *callbacks[GR_MAX_CALLBACKS + 1];
 } gr_predict_opts;
 /* Predictions for all rows, a new array [n, ...]; NULL on failure. */
 GR_API gr_array *gr_predict_at(gr_at at, gr_model *m, const gr_predict_opts *opts);

@@ -5,6 +5,7 @@
 #include "models/model_impl.h"
 #include "tests/harness.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ROWS = 500, WIDTH = 20, CLASSES = 4 };
@@ -243,6 +244,10 @@ HOOK(test_begin, "test{")
 HOOK(test_end, "}test")
 HOOK(test_batch_begin, "t(")
 HOOK(test_batch_end, ")t")
+HOOK(predict_begin, "predict{")
+HOOK(predict_end, "}predict")
+HOOK(predict_batch_begin, "p(")
+HOOK(predict_batch_end, ")p")
 typedef struct {
     gr_callback base;
 } Spy_spec;
@@ -258,7 +263,11 @@ static const gr_callback_kind Spy_kind = {.name = "Spy",
     .on_test_begin = test_begin,
     .on_test_end = test_end,
     .on_test_batch_begin = test_batch_begin,
-    .on_test_batch_end = test_batch_end};
+    .on_test_batch_end = test_batch_end,
+    .on_predict_begin = predict_begin,
+    .on_predict_end = predict_end,
+    .on_predict_batch_begin = predict_batch_begin,
+    .on_predict_batch_end = predict_batch_end};
 #define Spy() (&(Spy_spec){.base = {&Spy_kind, GR_HERE}}.base)
 
 static void hooks_run_in_keras_order(void)
@@ -272,6 +281,66 @@ static void hooks_run_in_keras_order(void)
         "train{ epoch{ b( )b b( )b test{ t( )t }test }epoch epoch{ b( )b b( )b test{ t( )t }test }epoch }train ");
     gr_model_free(m);
     free_clouds(&c);
+}
+
+static void predict_has_hooks_too(void)
+{
+    clouds c = make_clouds();
+    gr_model *m = make_model();
+    hooks[0] = '\0';
+    gr_array_free(gr_predict(m, GR_LIST(c.x), .batch_size = 300, .callbacks = {Spy()}));
+    CU_ASSERT_STRING_EQUAL(hooks, "predict{ p( )p p( )p }predict ");
+    gr_model_free(m);
+    free_clouds(&c);
+}
+
+/* No code knows the tutorial: other widths and layers go through the same passes. */
+static gr_program_stats train_other(const char *passes, double *losses, uint64_t *hash)
+{
+    gr_set_seed(21);
+    gr_array *x = gr_array_new(GR_F32, GR_SHAPE(96, 700)), *y = gr_array_new(GR_F32, GR_SHAPE(96, 7));
+    for (int i = 0; i < 96 * 700; i++)
+        ((float *)gr_array_data(x))[i] = (float)(i * 7919 % 1000) / 1000 - 0.5f;
+    for (int i = 0; i < 96; i++)
+        ((float *)gr_array_data(y))[i * 7 + i % 7] = 1;
+    if (passes)
+        setenv("GRAPE_PASSES", passes, 1);
+    gr_model *m = gr_sequential(gr_Input(GR_SHAPE(700)), gr_Dense(300, .activation = "tanh"),
+        gr_Dense(40, .activation = "tanh"), gr_Dense(7, .activation = "softmax"));
+    gr_compile(m, .optimizer = gr_SGD(.learning_rate = 0.1f, .momentum = 0.9f), .loss = "categorical_crossentropy");
+    gr_data data = gr_xy(GR_LIST(x), GR_LIST(y));
+    gr__step *s = gr__step_get(m, GR__TRAIN, &data, 0, GR_HERE);
+    unsetenv("GRAPE_PASSES");
+    int64_t rows[96];
+    for (int i = 0; i < 96; i++)
+        rows[i] = i;
+    for (int i = 0; i < 8; i++)
+        CU_ASSERT_EQUAL(gr__step_run(s, &data, rows, 96, (uint64_t)i, &losses[i], NULL), GR_OK);
+    gr_program_stats stats = gr_program_plan(gr__step_program(s));
+    *hash = gr_model_weights_hash(m);
+    gr_model_free(m);
+    gr_array_free(x);
+    gr_array_free(y);
+    return stats;
+}
+
+static void another_network_goes_through_the_same_passes(void)
+{
+    double fused[8], plain[8];
+    uint64_t one, two;
+    gr_program_stats a = train_other(NULL, fused, &one);
+    gr_program_stats b = train_other("-simplify,-inexact,-fold,-cse,-fuse,-strips,-views,-inplace,-reuse", plain, &two);
+    for (int i = 0; i < 8; i++)
+        GR_EXPECT(fabs(fused[i] - plain[i]) <= 1e-5 * plain[i], "step %d: %.9g fused, %.9g node by node", i, fused[i],
+            plain[i]);
+    CU_ASSERT(fused[7] < fused[0]);
+    GR_EXPECT(a.steps * 3 < b.steps, "%lld steps fused, %lld node by node", (long long)a.steps, (long long)b.steps);
+    CU_ASSERT(a.assigns_in_place > 0);
+    gr_set_num_threads(3);
+    double again[8];
+    train_other(NULL, again, &two);
+    gr_set_num_threads(0);
+    CU_ASSERT_EQUAL(one, two);
 }
 
 static gr_status stop_in_first_batch(gr_run *r)
@@ -378,5 +447,6 @@ GR_SUITE("models/fit.c", GR_TEST(training_learns_and_history_has_one_value_per_e
     GR_TEST(validation_takes_the_last_rows_before_any_shuffle), GR_TEST(images_may_stay_bytes_and_labels_integers),
     GR_TEST(sample_weights_act_inside_each_batch), GR_TEST(a_model_can_be_trained_in_float64),
     GR_TEST(hooks_run_in_keras_order), GR_TEST(stopping_mid_epoch_still_ends_the_epoch),
-    GR_TEST(the_compiled_step_is_drawn_on_request), GR_TEST(impossible_options_are_errors_that_name_the_argument),
+    GR_TEST(the_compiled_step_is_drawn_on_request),
+    GR_TEST(predict_has_hooks_too), GR_TEST(another_network_goes_through_the_same_passes), GR_TEST(impossible_options_are_errors_that_name_the_argument),
     GR_TEST(labels_out_of_range_stop_the_step_before_it_changes_anything))
