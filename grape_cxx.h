@@ -57,6 +57,35 @@ GR_CXX_SPEC1(gr_Dropout, double, rate)
 GR_CXX_SPEC(gr_Flatten)
 GR_CXX_SPEC1(gr_Reshape, gr_shape, target_shape)
 GR_CXX_SPEC1(gr_Rescaling, double, scale)
+GR_CXX_SPEC1(gr_Permute, gr_shape, dims)
+GR_CXX_SPEC1(gr_RepeatVector, int, n)
+GR_CXX_SPEC1(gr_Conv1D, int, filters)
+GR_CXX_SPEC1(gr_Conv2D, int, filters)
+GR_CXX_SPEC1(gr_DepthwiseConv1D, gr_shape, kernel_size)
+GR_CXX_SPEC1(gr_DepthwiseConv2D, gr_shape, kernel_size)
+GR_CXX_SPEC(gr_MaxPooling1D)
+GR_CXX_SPEC(gr_MaxPooling2D)
+GR_CXX_SPEC1(gr_AveragePooling1D, gr_shape, pool_size)
+GR_CXX_SPEC1(gr_AveragePooling2D, gr_shape, pool_size)
+GR_CXX_SPEC(gr_GlobalMaxPooling1D)
+GR_CXX_SPEC(gr_GlobalMaxPooling2D)
+GR_CXX_SPEC(gr_GlobalAveragePooling1D)
+GR_CXX_SPEC(gr_GlobalAveragePooling2D)
+GR_CXX_SPEC(gr_ZeroPadding2D)
+GR_CXX_SPEC(gr_Cropping2D)
+GR_CXX_SPEC(gr_UpSampling2D)
+GR_CXX_SPEC1(gr_Embedding, int, input_dim)
+GR_CXX_SPEC(gr_ReLU)
+GR_CXX_SPEC(gr_LeakyReLU)
+GR_CXX_SPEC(gr_ELU)
+GR_CXX_SPEC(gr_Softmax)
+GR_CXX_SPEC(gr_Add)
+GR_CXX_SPEC(gr_Multiply)
+GR_CXX_SPEC(gr_Subtract)
+GR_CXX_SPEC(gr_Average)
+GR_CXX_SPEC(gr_Maximum)
+GR_CXX_SPEC(gr_Minimum)
+GR_CXX_SPEC(gr_Concatenate)
 GR_CXX_SPEC(gr_SGD)
 GR_CXX_SPEC(gr_Adam)
 GR_CXX_SPEC(gr_RMSprop)
@@ -144,5 +173,10 @@ GR_CXX_REDUCTION(argmax)
 GR_CXX_REDUCTION(logsumexp)
 #undef gr_softmax
 #undef gr_log_softmax
+#undef gr_conv
+#undef gr_depthwise_conv
+#undef gr_max_pool
+#undef gr_average_pool
+#undef gr_merge
 
 #endif

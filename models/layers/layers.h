@@ -5,6 +5,7 @@
 
 #include "models/initializer.h"
 #include "models/layer.h"
+#include "models/layers/images.h"
 
 GR_BEGIN
 
@@ -110,6 +111,107 @@ typedef struct {
 } gr_Rescaling_spec;
 extern GR_API const gr_layer_kind gr_Rescaling_kind;
 #define gr_Rescaling(...) GR_SPEC(gr_Rescaling, .scale = __VA_ARGS__)
+
+/* The axes after the batch axis in another order, counted from 1: gr_Permute(GR_SHAPE(2, 1)) swaps the first two. */
+typedef struct {
+    gr_layer base;
+    gr_shape dims;
+    const char *name;
+} gr_Permute_spec;
+extern GR_API const gr_layer_kind gr_Permute_kind;
+#define gr_Permute(...) GR_SPEC(gr_Permute, .dims = __VA_ARGS__)
+
+/* [B, n] -> [B, times, n], each row `n` times. */
+typedef struct {
+    gr_layer base;
+    int n;
+    const char *name;
+} gr_RepeatVector_spec;
+extern GR_API const gr_layer_kind gr_RepeatVector_kind;
+#define gr_RepeatVector(...) GR_SPEC(gr_RepeatVector, .n = __VA_ARGS__)
+
+/* A row of a table for each integer: [B, ...] -> [B, ..., output_dim].
+ *   x        integers 0 .. input_dim-1, or floats that hold such; negative ones count from the end, others are GR_ERANGE
+ *            when the model runs
+ *   weights  embeddings [input_dim, output_dim] */
+typedef struct {
+    gr_layer base;
+    int input_dim, output_dim;          /* >= 1 */
+    const char *embeddings_initializer; /* uniform */
+    const gr_initializer *embeddings_initializer_spec;
+    const char *name;
+} gr_Embedding_spec;
+extern GR_API const gr_layer_kind gr_Embedding_kind;
+#define gr_Embedding(...) GR_SPEC(gr_Embedding, .input_dim = __VA_ARGS__)
+
+/* x above the threshold, negative_slope * (x - threshold) below; never above max_value (0: no limit). */
+typedef struct {
+    gr_layer base;
+    double max_value, negative_slope, threshold;
+    const char *name;
+} gr_ReLU_spec;
+extern GR_API const gr_layer_kind gr_ReLU_kind;
+#define gr_ReLU(...) GR_SPEC(gr_ReLU, __VA_ARGS__)
+
+/* x above 0, negative_slope (0.3) * x below. Maas et al. 2013. */
+typedef struct {
+    gr_layer base;
+    double negative_slope; /* 0 is gr_ReLU */
+    const char *name;
+} gr_LeakyReLU_spec;
+extern GR_API const gr_layer_kind gr_LeakyReLU_kind;
+#define gr_LeakyReLU(...) GR_SPEC(gr_LeakyReLU, __VA_ARGS__)
+
+/* x above 0, alpha (1) * (e^x - 1) below. Clevert et al. 2015, arXiv:1511.07289. */
+typedef struct {
+    gr_layer base;
+    double alpha; /* 0 is gr_ReLU */
+    const char *name;
+} gr_ELU_spec;
+extern GR_API const gr_layer_kind gr_ELU_kind;
+#define gr_ELU(...) GR_SPEC(gr_ELU, __VA_ARGS__)
+
+/* e^x over its sum along an axis (the last one). */
+typedef struct {
+    gr_layer base;
+    int axis;
+    bool has_axis; /* set to give axis 0 */
+    const char *name;
+} gr_Softmax_spec;
+extern GR_API const gr_layer_kind gr_Softmax_kind;
+#define gr_Softmax(...) GR_SPEC(gr_Softmax, __VA_ARGS__)
+
+/* Two or more tensors into one, by gr_apply_n or gr_merge: element by element with broadcasting. Subtract takes two.
+ *   errors   GR_EARG for fewer inputs, GR_ESHAPE if they do not broadcast */
+typedef struct {
+    gr_layer base;
+    const char *name;
+} gr_Add_spec;
+typedef gr_Add_spec gr_Multiply_spec, gr_Subtract_spec, gr_Average_spec, gr_Maximum_spec, gr_Minimum_spec;
+extern GR_API const gr_layer_kind gr_Add_kind, gr_Multiply_kind, gr_Subtract_kind, gr_Average_kind, gr_Maximum_kind,
+    gr_Minimum_kind;
+#define gr_Add(...)      GR_SPEC(gr_Add, __VA_ARGS__)
+#define gr_Multiply(...) GR_SPEC(gr_Multiply, __VA_ARGS__)
+#define gr_Subtract(...) GR_SPEC(gr_Subtract, __VA_ARGS__)
+#define gr_Average(...)  GR_SPEC(gr_Average, __VA_ARGS__)
+#define gr_Maximum(...)  GR_SPEC(gr_Maximum, __VA_ARGS__)
+#define gr_Minimum(...)  GR_SPEC(gr_Minimum, __VA_ARGS__)
+
+/* Two or more tensors side by side along an axis (the last one). */
+typedef struct {
+    gr_layer base;
+    int axis;
+    bool has_axis; /* set to give axis 0 */
+    const char *name;
+} gr_Concatenate_spec;
+extern GR_API const gr_layer_kind gr_Concatenate_kind;
+#define gr_Concatenate(...) GR_SPEC(gr_Concatenate, __VA_ARGS__)
+
+/* Applies a merging layer: gr_merge(b, gr_Add(), x, y, z). A GR_BAD or NULL among the inputs is a result of GR_BAD. */
+#define gr_merge(b, layer, ...)                                                                                        \
+    gr_merge_at(GR_HERE, (b), (layer), (int)(sizeof((gr_tensor *[]){__VA_ARGS__}) / sizeof(gr_tensor *)),              \
+        (gr_tensor *[]){__VA_ARGS__})
+GR_API gr_tensor *gr_merge_at(gr_at at, gr_build *b, const gr_layer *layer, int n, gr_tensor *const *in);
 
 /* All layer kinds, for loading a model by name; ended by {NULL}. */
 extern const gr_kind_entry gr__layers[];

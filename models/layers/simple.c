@@ -44,6 +44,29 @@ static gr_tensor *reshape_call(gr_build *b, const void *spec, gr_tensor *x)
         to.dim[i] = s->target_shape.dim[i - 1];
     return gr_reshape(x, to);
 }
+static gr_tensor *permute_call(gr_build *b, const void *spec, gr_tensor *x)
+{
+    (void)b;
+    const gr_Permute_spec *s = spec;
+    gr_shape axes = {.rank = s->dims.rank + 1};
+    char text[200];
+    if (axes.rank > GR_MAX_RANK || (gr_status_of(x) == GR_OK && gr_rank(x) != axes.rank))
+        return gr_op_fail(s->base.at, GR_ESHAPE, "Permute", "dims", 1, &x,
+            "expected each axis after the batch axis, from 1, found %s", gr_shape_text(s->dims, text, sizeof text));
+    for (int64_t i = 1; i < axes.rank; i++)
+        axes.dim[i] = s->dims.dim[i - 1];
+    return gr_transpose(x, axes);
+}
+static gr_tensor *repeat_call(gr_build *b, const void *spec, gr_tensor *x)
+{
+    (void)b;
+    const gr_RepeatVector_spec *s = spec;
+    if (gr_status_of(x) == GR_OK && gr_rank(x) != 2)
+        return gr_op_fail(s->base.at, GR_ESHAPE, "RepeatVector", "x", 1, &x, "expected rank 2, found %lld",
+            (long long)gr_rank(x));
+    gr_shape d = gr_shape_of(x);
+    return gr_broadcast_to(gr_expand_dims(x, GR_SHAPE(1)), GR_SHAPE(d.dim[0], s->n, d.dim[1]));
+}
 static gr_tensor *rescaling_call(gr_build *b, const void *spec, gr_tensor *x)
 {
     const gr_Rescaling_spec *s = spec;
@@ -62,6 +85,10 @@ static const gr_field dropout_fields[] = {
 static const gr_field flatten_fields[] = {GR_STRING(gr_Flatten_spec, name), {0}};
 static const gr_field reshape_fields[] = {
     GR_SHAPE_FIELD(gr_Reshape_spec, target_shape), GR_STRING(gr_Reshape_spec, name), {0}};
+static const gr_field permute_fields[] = {
+    GR_SHAPE_FIELD(gr_Permute_spec, dims, .required = true), GR_STRING(gr_Permute_spec, name), {0}};
+static const gr_field repeat_fields[] = {
+    GR_INT(gr_RepeatVector_spec, n, .required = true, .min = 1), GR_STRING(gr_RepeatVector_spec, name), {0}};
 static const gr_field rescaling_fields[] = {GR_DOUBLE(gr_Rescaling_spec, scale, .required = true),
     GR_DOUBLE(gr_Rescaling_spec, offset), GR_STRING(gr_Rescaling_spec, name), {0}};
 
@@ -74,8 +101,15 @@ ROW(Dropout, dropout_call, dropout_fields);
 ROW(Flatten, flatten_call, flatten_fields);
 ROW(Reshape, reshape_call, reshape_fields);
 ROW(Rescaling, rescaling_call, rescaling_fields);
+ROW(Permute, permute_call, permute_fields);
+ROW(RepeatVector, repeat_call, repeat_fields);
 
-const gr_kind_entry gr__layers[] = {{&gr_Input_kind.kind, NULL}, {&gr_Dense_kind.kind, NULL},
-    {&gr_Activation_kind.kind, NULL}, {&gr_BatchNormalization_kind.kind, NULL},
-    {&gr_LayerNormalization_kind.kind, NULL}, {&gr_Dropout_kind.kind, NULL}, {&gr_Flatten_kind.kind, NULL},
-    {&gr_Reshape_kind.kind, NULL}, {&gr_Rescaling_kind.kind, NULL}, {NULL, NULL}};
+#define KIND(id) {&gr_##id##_kind.kind, NULL}
+const gr_kind_entry gr__layers[] = {
+    KIND(Input), KIND(Dense), KIND(Activation), KIND(BatchNormalization), KIND(LayerNormalization), KIND(Dropout),
+    KIND(Flatten), KIND(Reshape), KIND(Rescaling), KIND(Permute), KIND(RepeatVector), KIND(Embedding), KIND(Conv1D),
+    KIND(Conv2D), KIND(DepthwiseConv1D), KIND(DepthwiseConv2D), KIND(MaxPooling1D), KIND(MaxPooling2D),
+    KIND(AveragePooling1D), KIND(AveragePooling2D), KIND(GlobalMaxPooling1D), KIND(GlobalMaxPooling2D),
+    KIND(GlobalAveragePooling1D), KIND(GlobalAveragePooling2D), KIND(ZeroPadding2D), KIND(Cropping2D),
+    KIND(UpSampling2D), KIND(ReLU), KIND(LeakyReLU), KIND(ELU), KIND(Softmax), KIND(Add), KIND(Multiply),
+    KIND(Subtract), KIND(Average), KIND(Maximum), KIND(Minimum), KIND(Concatenate), {NULL, NULL}};
