@@ -3,7 +3,7 @@
  *     422/422 ━━━━━━━━━━━━━━━━━━━━ 3s 6ms/step - accuracy: 0.9407
  * 0.0904 */
 #include "models/model_impl.h"
-#include <langinfo.h>
+#include "models/terminal_impl.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,32 +17,14 @@ typedef struct {
 
 enum { CELLS = 20 };
 
-static bool set(const char *name)
-{
-    const char *v = getenv(name);
-    return v && v[0];
-}
-
-/* NO_COLOR before FORCE_COLOR and CLICOLOR_FORCE before TERM=dumb before "is it a terminal?" */
-static bool wants_colour(bool terminal)
-{
-    const char *term = getenv("TERM");
-    if (set("NO_COLOR"))
-        return false;
-    if (set("FORCE_COLOR") || set("CLICOLOR_FORCE"))
-        return true;
-    return terminal && !(term && strcmp(term, "dumb") == 0);
-}
-
 static gr_status begin(gr_run *r)
 {
     progress *p = gr_run_state(r);
     const char *term = getenv("TERM");
     bool terminal = isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0);
     p->bar = r->verbose == GR_VERBOSE_BAR || (r->verbose == GR_VERBOSE_AUTO && terminal);
-    p->colour = wants_colour(terminal) && p->bar;
-    p->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 || (getenv("LANG") && strstr(getenv("LANG"), "UTF-8")) ||
-              (getenv("LC_ALL") && strstr(getenv("LC_ALL"), "UTF-8"));
+    p->colour = gr__terminal_colour(terminal) && p->bar;
+    p->utf8 = gr__terminal_utf8();
     return GR_OK;
 }
 

@@ -1,8 +1,6 @@
 /* models/summary.c: the table of a model, in Keras's layout. Lines of ASCII where the terminal is not UTF-8. */
 #include "models/model_impl.h"
-#include <langinfo.h>
-#include <limits.h>
-#include <stdlib.h>
+#include "models/terminal_impl.h"
 #include <string.h>
 
 /* Inner widths of the columns of Keras's 88-column table. */
@@ -13,19 +11,6 @@ typedef struct {
     FILE *f;
     bool utf8;
 } table;
-
-static bool is_utf8(void)
-{
-    const char *vars[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-    if (strcmp(nl_langinfo(CODESET), "UTF-8") == 0)
-        return true;
-    for (int i = 0; i < 3; i++) {
-        const char *v = getenv(vars[i]);
-        if (v && v[0])
-            return strstr(v, "UTF-8") || strstr(v, "utf8");
-    }
-    return false;
-}
 
 /* A line of the frame: left end, fill, joint, right end. */
 static void rule(const table *t, const char *left, const char *fill, const char *joint, const char *right)
@@ -107,7 +92,7 @@ static void total(FILE *f, const char *what, int64_t params, int64_t bytes)
 gr_status gr_summary(const gr_model *m, FILE *f)
 {
     GR_CHECK(m && f, GR_EARG, "summary: expected a model and a stream, found NULL");
-    table t = {f, is_utf8()};
+    table t = {f, gr__terminal_utf8()};
     char shape[200];
     fprintf(f, "Model: \"%s\"\n", m->name);
     rule(&t, "\xe2\x94\x8f", "\xe2\x94\x81", "\xe2\x94\xb3", "\xe2\x94\x93");

@@ -447,6 +447,7 @@ GR_SUITE("models/fit.c", GR_TEST(training_learns_and_history_has_one_value_per_e
     GR_TEST(validation_takes_the_last_rows_before_any_shuffle), GR_TEST(images_may_stay_bytes_and_labels_integers),
     GR_TEST(sample_weights_act_inside_each_batch), GR_TEST(a_model_can_be_trained_in_float64),
     GR_TEST(hooks_run_in_keras_order), GR_TEST(stopping_mid_epoch_still_ends_the_epoch),
-    GR_TEST(the_compiled_step_is_drawn_on_request),
-    GR_TEST(predict_has_hooks_too), GR_TEST(another_network_goes_through_the_same_passes), GR_TEST(impossible_options_are_errors_that_name_the_argument),
+    GR_TEST(the_compiled_step_is_drawn_on_request), GR_TEST(predict_has_hooks_too),
+    GR_TEST(another_network_goes_through_the_same_passes),
+    GR_TEST(impossible_options_are_errors_that_name_the_argument),
     GR_TEST(labels_out_of_range_stop_the_step_before_it_changes_anything))
