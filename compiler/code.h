@@ -41,6 +41,7 @@ struct gr__code {
     bool rows_first; /* consecutive tasks go down the rows (a product's strip stays in cache) */
     int n, first;    /* instructions; those before `first` run once */
     gr__instr *instr;
+    int n_streams, *stream;        /* buffers read in one run, tile after tile: the next tile's part is fetched ahead */
     int64_t gemm_scratch, scratch; /* bytes */
 };
 
