@@ -148,7 +148,7 @@ static void close_fences(void)
 
 typedef struct {
     void *a, *b, *turned, *out;
-    int64_t count, channels; /* of the result */
+    int64_t count, rows, channels; /* of the result */
 } operands;
 
 static operands lay_out(const build *u, const gr__conv *c, int what, bool at_end)
@@ -156,6 +156,7 @@ static operands lay_out(const build *u, const gr__conv *c, int what, bool at_end
     sizes s = sizes_of(c);
     int64_t count[3] = {s.y, s.x, s.w};
     operands q = {.count = count[what], .channels = what == DX ? c->c : c->o};
+    q.rows = q.channels ? q.count / q.channels : 0;
     int64_t na = what == DX ? s.y : s.x, nb = what == DW ? s.y : s.w;
     q.a = fence_take(&fa, (size_t)na * u->elem, at_end), q.b = fence_take(&fb, (size_t)nb * u->elem, at_end);
     q.turned = fence_take(&ft, (size_t)nb * u->elem, at_end);
@@ -170,7 +171,8 @@ static operands lay_out(const build *u, const gr__conv *c, int what, bool at_end
 
 static gr__conv_part part_of(const build *u, const gr__conv *c, const operands *q, int what)
 {
-    gr__conv_part p = {q->a, what == DX ? q->turned : q->b, q->out, 0, c->n, 0, q->channels, false, NULL};
+    gr__conv_part p = {q->a, what == DX ? q->turned : q->b, q->out, 0, q->rows, 0, q->channels, 0, c->n, false,
+        NULL};
     size_t need = u->scratch(c);
     p.scratch = need ? fence_take(&fs, (need + 63) / 64 * 64, true) : NULL;
     return p;
@@ -221,7 +223,7 @@ static void dw_is_right(void)
     run_table(DW);
 }
 
-/* Shares of images and channels, one call each, give the whole's bits; nothing outside the share is touched. */
+/* Shares, one call each, give the whole's bits; nothing outside the share is touched. */
 static void any_split_gives_the_same_bits(void)
 {
     open_fences();
@@ -237,11 +239,13 @@ static void any_split_gives_the_same_bits(void)
                 memcpy(whole, q.out, bytes);
                 fill(q.out, q.count, builds[u].elem, 9);
                 for (int64_t c0 = 0; c0 < q.channels; c0 += 5)
-                    for (int64_t n = 0; n < c->n; n++) {
-                        p.n0 = n, p.n1 = n + 1, p.c0 = c0, p.c1 = c0 + 5 < q.channels ? c0 + 5 : q.channels;
-                        p.accumulate = what == DW && n > 0;
-                        builds[u].run[what](c, &p);
-                    }
+                    for (int64_t r0 = 0; r0 < q.rows; r0 += 1 + q.rows / 3)
+                        for (int64_t n = 0; n < (what == DW ? c->n : 1); n++) {
+                            p.r0 = r0, p.r1 = r0 + 1 + q.rows / 3 < q.rows ? r0 + 1 + q.rows / 3 : q.rows;
+                            p.c0 = c0, p.c1 = c0 + 5 < q.channels ? c0 + 5 : q.channels;
+                            p.n0 = n, p.n1 = n + 1, p.accumulate = what == DW && n > 0;
+                            builds[u].run[what](c, &p);
+                        }
                 GR_EXPECT(!memcmp(whole, q.out, bytes), "%s: %s %s f%d", rows[row].why, what_names[what],
                     gr__isa_name(builds[u].isa), (int)builds[u].elem * 8);
             }
@@ -285,7 +289,8 @@ static void empty_sizes_give_zeros_or_nothing(void)
             for (int i = 0; i < 64; i++)
                 out[i] = 7;
             CU_ASSERT_EQUAL(gr__conv_scratch(&c, 4), 0);
-            gr__conv_part p = {a, b, out, 0, c.n, 0, what == DX ? c.c : c.o, false, NULL};
+            int64_t channels = what == DX ? c.c : c.o, rows_of = channels ? count[what] / channels : 0;
+            gr__conv_part p = {a, b, out, 0, rows_of, 0, channels, 0, c.n, false, NULL};
             (what == FORWARD ? gr__conv_forward_f32 : what == DX ? gr__conv_dx_f32 : gr__conv_dw_f32)(&c, &p);
             for (int i = 0; i < 64; i++)
                 GR_EXPECT(out[i] == (i < count[what] ? 0 : 7), "%s, case %d: element %d is %g", what_names[what], zero,

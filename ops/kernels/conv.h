@@ -1,11 +1,12 @@
 /* ops/kernels/conv.h: direct 2-D convolution, channels last, forward and both gradients, as leaf calls of one thread
- * on a range of images and of channels; who calls splits the work. A 1-D convolution has height 1 (h, kh, oh = 1).
+ * on a rectangle of the result; who calls splits the work. A 1-D convolution has height 1 (h, kh, oh = 1).
  * No copy of the image per tap is made: a tile of output pixels adds tap after tap (conv_impl.h, tile_impl.h).
  *
  * Bits: every result is one chain of multiply-adds in a fixed order: forward over (tap row, tap column, input channel),
  * dX over the taps that reach the pixel from the last to the first, then output channel; dW over (image, row, column of
- * the output). No split of images or channels changes it; for dW a split of the images does unless the parts are
- * added up by `accumulate`, one after the other. Taps on padding to the left and right add a zero. */
+ * the output). No split of the result changes it; for dW a split of the images does unless the parts are added up by
+ * `accumulate`, one after the other. Taps on padding to the left and right may add a zero, which only weights that are
+ * not finite can tell. */
 #ifndef GRAPE_OPS_KERNELS_CONV_H
 #define GRAPE_OPS_KERNELS_CONV_H
 
@@ -26,15 +27,17 @@ typedef struct {
     int64_t groups;                 /* >= 1, divides c and o */
 } gr__conv;
 
-/* One call's share: images n0 <= n < n1, channels c0 <= c < c1 of the result. */
+/* One call's share of the result: rows r0 <= r < r1, channels c0 <= c < c1. A row of y or dX is a pixel, counted over
+ * images, rows, columns; a row of dW is a tap and a channel of the group. */
 typedef struct {
     const void *in;      /* forward and dW: x; dX: dy */
     const void *weights; /* forward: w; dX: w turned by gr__conv_turn; dW: dy */
     void *out;           /* y, dX or dW, whole; only the share is written */
-    int64_t n0, n1;
-    int64_t c0, c1;   /* forward and dW: output channels; dX: input channels */
-    bool accumulate;  /* dW: add to it instead of overwriting it */
-    void *scratch;    /* gr__conv_scratch() bytes, aligned to 64; NULL if that is 0 */
+    int64_t r0, r1;
+    int64_t c0, c1;  /* forward and dW: output channels; dX: input channels */
+    int64_t n0, n1;  /* dW: the images to sum over */
+    bool accumulate; /* dW: add to it instead of overwriting it */
+    void *scratch;   /* gr__conv_scratch() bytes, aligned to 64; NULL if that is 0 */
 } gr__conv_part;
 
 /* Bytes of scratch for elements of `elem` bytes (4 or 8), enough for each of the three. */

@@ -13,6 +13,35 @@
 #ifndef GR_CONV_ONCE
 #define GR_CONV_ONCE
 enum { BAND_BYTES = 96 << 10 }; /* with its weights in half of L2 */
+
+/* Pixels begin to end of a rows x cols image, as far as it has them, as rectangles: the end of a row, whole rows, the
+ * beginning of a row. */
+typedef struct {
+    int64_t i0, i1, j0, j1;
+} box;
+
+static inline int boxes_of(int64_t begin, int64_t end, int64_t rows, int64_t cols, box out[3])
+{
+    begin = most(begin, 0), end = least(end, rows * cols);
+    if (begin >= end)
+        return 0;
+    int n = 0;
+    const int64_t first = begin / cols, last = end / cols, to = end % cols;
+    int64_t whole = first;
+    if (begin % cols > 0 || first == last)
+        out[n++] = (box){first, first + 1, begin % cols, first == last ? to : cols}, whole++;
+    if (whole < last)
+        out[n++] = (box){whole, last, 0, cols};
+    if (first < last && to > 0)
+        out[n++] = (box){last, last + 1, 0, to};
+    return n;
+}
+
+/* How many of phase, phase + stride, ... lie before `at` */
+static inline int64_t phase_steps(int64_t at, int64_t phase, int64_t stride)
+{
+    return at > phase ? (at - phase + stride - 1) / stride : 0;
+}
 #endif
 
 /* Input pixels as an image lies in memory, or its band. Pixel (y, x) is at + y * row + x * pixel. */
@@ -61,8 +90,8 @@ static int64_t NAME(band_elements)(const NAME(gather) *g)
 {
     if (!NAME(leaves)(g))
         return 0;
-    int64_t rows = least(NAME(band_rows)(g), g->rows), span = (rows - 1) * g->step_y + (g->nr - 1) * g->dy + 1;
-    return least(span, g->in_h) * NAME(reach)(g) * g->depth;
+    int64_t one_row = least((g->nr - 1) * g->dy + 1, g->in_h) * NAME(reach)(g) * g->depth;
+    return most(one_row, BAND_BYTES / (int64_t)sizeof(T)); /* also for a part of the image, whose lines are shorter */
 }
 
 /* Copies input rows y to end, columns from x0 on, with zeros where there is no image. The view's row 0, column 0 is the
@@ -236,12 +265,22 @@ static NAME(room) NAME(room_of)(const gr__conv *c, const gr__conv_part *p)
 
 /* ---- forward, dX ------------------------------------------------------------------------------------------------- */
 
+/* The part of a gather whose output pixels are rows i0 to i1, columns j0 to j1. */
+static NAME(gather) NAME(rectangle)(NAME(gather) g, int64_t i0, int64_t i1, int64_t j0, int64_t j1)
+{
+    g.y0 += i0 * g.step_y, g.x0 += j0 * g.step_x, g.out += i0 * g.out_row + j0 * g.out_col;
+    g.rows = i1 - i0, g.cols = j1 - j0;
+    return g;
+}
+
 /* The groups of one image, one after the other: the channels of each that belong to the share. in, w and out point at
  * channel 0 of the image; `width` is a group's number of result channels. */
 static void NAME(gather_groups)(NAME(gather) g, const gr__conv *c, const gr__conv_part *p, int64_t width,
     const NAME(room) *room)
 {
     const NAME(gather) whole = g;
+    if (g.rows <= 0 || g.cols <= 0)
+        return;
     if (NAME(is_depthwise)(c)) { /* every group at once */
         g.in.at += p->c0, g.w += p->c0, g.out += p->c0, g.channels = p->c1 - p->c0;
         NAME(depth_gather)(&g);
@@ -268,10 +307,15 @@ static void NAME(conv_forward)(const gr__conv *c, const gr__conv_part *p)
         c->pad_top == 0 && c->pad_left == 0)
         g.in_w = g.cols = c->h * c->w, g.in_h = g.rows = 1; /* pixels are alike: one long row */
     g.w = p->weights;
-    for (int64_t n = p->n0; n < p->n1; n++) {
+    const int64_t pixels = c->oh * c->ow;
+    for (int64_t n = p->r0 / pixels; n * pixels < p->r1; n++) {
         g.in.at = (const T *)p->in + n * c->h * c->w * c->c;
-        g.out = (T *)p->out + n * c->oh * c->ow * c->o;
-        NAME(gather_groups)(g, c, p, c->o / c->groups, &room);
+        g.out = (T *)p->out + n * pixels * c->o;
+        box part[3];
+        const int boxes = boxes_of(p->r0 - n * pixels, p->r1 - n * pixels, g.rows, g.cols, part);
+        for (int q = 0; q < boxes; q++)
+            NAME(gather_groups)(NAME(rectangle)(g, part[q].i0, part[q].i1, part[q].j0, part[q].j1), c, p,
+                c->o / c->groups, &room);
     }
 }
 
@@ -280,6 +324,7 @@ static void NAME(conv_dx)(const gr__conv *c, const gr__conv_part *p)
     if (c->h <= 0 || c->w <= 0 || c->c <= 0)
         return;
     const NAME(room) room = NAME(room_of)(c, p);
+    const int64_t pixels = c->h * c->w;
     const T *w = p->weights;
     for (int64_t py = 0; py < c->stride_h; py++)
         for (int64_t px = 0; px < c->stride_w; px++) {
@@ -290,10 +335,15 @@ static void NAME(conv_dx)(const gr__conv *c, const gr__conv_part *p)
             if (NAME(is_empty)(c))
                 g.nr = g.ns = 0;
             g.w = w;
-            for (int64_t n = p->n0; n < p->n1 && g.rows > 0 && g.cols > 0; n++) {
+            for (int64_t n = p->r0 / pixels; n * pixels < p->r1; n++) {
                 g.in.at = (const T *)p->in + n * c->oh * c->ow * c->o;
-                g.out = (T *)p->out + (n * c->h * c->w + py * c->w + px) * c->c;
-                NAME(gather_groups)(g, c, p, c->c / c->groups, &room);
+                g.out = (T *)p->out + (n * pixels + py * c->w + px) * c->c;
+                box part[3];
+                const int boxes = boxes_of(p->r0 - n * pixels, p->r1 - n * pixels, c->h, c->w, part);
+                for (int q = 0; q < boxes; q++) /* pixels of this phase in the box */
+                    NAME(gather_groups)(NAME(rectangle)(g, phase_steps(part[q].i0, py, c->stride_h),
+                        phase_steps(part[q].i1, py, c->stride_h), phase_steps(part[q].j0, px, c->stride_w),
+                        phase_steps(part[q].j1, px, c->stride_w)), c, p, c->c / c->groups, &room);
             }
             w += taps * (c->c / c->groups) * c->o;
         }
@@ -306,7 +356,7 @@ static void NAME(conv_dx)(const gr__conv *c, const gr__conv_part *p)
 /* Tap row r, `count` output rows from i0 on for which it lies in the image, n channels in nv vectors: the (tap column,
  * channel) pairs are rows of tiles. b: dy's strip at output row i0. */
 static void NAME(dw_tap_row)(const gr__conv *c, const NAME(gather) *g, const NAME(view) *in, const T *b, int64_t b_row,
-    int64_t r, int64_t i0, int64_t count, int64_t n, int nv, T *out, bool goes_on)
+    int64_t r, int64_t i0, int64_t count, int64_t n, int nv, T *out, bool goes_on, const gr__conv_part *share)
 {
     const bool joined = g->dx * in->pixel == g->depth || g->ns == 1;
     const int64_t runs = joined ? 1 : g->ns, length = joined ? g->ns * g->depth : g->depth;
@@ -314,19 +364,22 @@ static void NAME(dw_tap_row)(const gr__conv *c, const NAME(gather) *g, const NAM
         .k = g->cols, .a_row = 1, .a_col = g->step_x * in->pixel, .b = b, .b_row = b_row,
         .last = n - (nv - 1) * NAME(lanes)};
     const T *from = in->at + (i0 * g->step_y + g->y0 + r * g->dy) * in->row + g->x0 * in->pixel;
-    const int64_t blocks = (length + TILE_ROWS - 1) / TILE_ROWS;
-    for (int64_t s = 0; s < runs; s++)
-        for (int64_t j = 0, q = 0; q < blocks; q++) {
-            const int64_t mr = (length - j + blocks - q - 1) / (blocks - q);
+    for (int64_t s = 0; s < runs; s++) {
+        const int64_t row = (r * g->ns + s) * g->depth; /* of dW; lo to hi of its `length` are in the share */
+        const int64_t lo = most(0, share->r0 - row), hi = least(length, share->r1 - row);
+        const int64_t blocks = (hi - lo + TILE_ROWS - 1) / TILE_ROWS;
+        for (int64_t j = lo, q = 0; j < hi; q++) {
+            const int64_t mr = (hi - j + blocks - q - 1) / (blocks - q);
             t.next = t.a = from + s * g->dx * in->pixel + j;
-            NAME(tiles)[mr][nv](&t, out + ((r * g->ns + s) * g->depth + j) * c->o, c->o, goes_on);
+            NAME(tiles)[mr][nv](&t, out + (row + j) * c->o, c->o, goes_on);
             j += mr;
         }
+    }
 }
 
 /* One group of one image; dy and out point at its first channel of the share. */
 static void NAME(dw_image)(const gr__conv *c, const NAME(gather) *g, const T *dy, T *out, bool goes_on,
-    const NAME(room) *room)
+    const NAME(room) *room, const gr__conv_part *share)
 {
     const bool copy = NAME(leaves)(g);
     const int64_t rows = copy ? NAME(band_rows)(g) : g->rows;
@@ -347,7 +400,7 @@ static void NAME(dw_image)(const gr__conv *c, const NAME(gather) *g, const T *dy
                 int64_t first;
                 const int64_t count = inside(y + b0 * g->step_y, g->step_y, b1 - b0, g->in_h, &first);
                 NAME(dw_tap_row)(c, g, &in, b + first * g->cols * b_row, b_row, r, b0 + first, count, n, nv, out + o,
-                    goes_on || b0 > 0);
+                    goes_on || b0 > 0, share);
             }
             o += n;
         }
@@ -357,10 +410,10 @@ static void NAME(dw_image)(const gr__conv *c, const NAME(gather) *g, const T *dy
 static void NAME(conv_dw)(const gr__conv *c, const gr__conv_part *p)
 {
     const int64_t width = c->o / c->groups, depth = c->c / c->groups;
-    if (p->c1 <= p->c0 || c->kh <= 0 || c->kw <= 0 || depth <= 0)
+    if (p->c1 <= p->c0 || p->r1 <= p->r0)
         return;
     if (NAME(is_empty)(c) || p->n0 >= p->n1) {
-        for (int64_t i = 0; !p->accumulate && i < c->kh * c->kw * depth; i++)
+        for (int64_t i = p->r0; !p->accumulate && i < p->r1; i++)
             memset((T *)p->out + i * c->o + p->c0, 0, (size_t)(p->c1 - p->c0) * sizeof(T));
         return;
     }
@@ -373,13 +426,13 @@ static void NAME(conv_dw)(const gr__conv *c, const gr__conv_part *p)
         const bool goes_on = p->accumulate || n > p->n0;
         if (NAME(is_depthwise)(c)) {
             g.in.at = x + p->c0, g.channels = p->c1 - p->c0, g.w_row = c->o;
-            NAME(depth_dw)(&g, dy + p->c0, (T *)p->out + p->c0, goes_on);
+            NAME(depth_dw)(&g, dy + p->c0, (T *)p->out + p->c0, goes_on, p->r0, p->r1);
             continue;
         }
         for (int64_t q = p->c0 / width; q < c->groups && q * width < p->c1; q++) {
             const int64_t first = most(p->c0, q * width);
             g.in.at = x + q * depth, g.channels = least(p->c1, (q + 1) * width) - first;
-            NAME(dw_image)(c, &g, dy + first, (T *)p->out + first, goes_on, &room);
+            NAME(dw_image)(c, &g, dy + first, (T *)p->out + first, goes_on, &room, p);
         }
     }
 }

@@ -59,24 +59,24 @@ GR_INLINE void NAME(depth_tap)(const bool full, int64_t ny, int64_t nx, const T 
     NAME(store_block)(dw, acc, n);
 }
 
-/* g: the forward gather of one image; dy and dw at its first channel, pixels and taps g->w_row apart */
-static void NAME(depth_dw)(const NAME(gather) *g, const T *dy, T *dw, bool goes_on)
+/* g: the forward gather of one image; dy and dw at its first channel, pixels and taps g->w_row apart; taps t0 to t1 */
+static void NAME(depth_dw)(const NAME(gather) *g, const T *dy, T *dw, bool goes_on, int64_t t0, int64_t t1)
 {
     for (int64_t c = 0; c < g->channels; c += NAME(wide))
-        for (int64_t r = 0; r < g->nr; r++)
-            for (int64_t s = 0; s < g->ns; s++) {
-                const int64_t y = g->y0 + r * g->dy, x = g->x0 + s * g->dx, n = least(g->channels - c, NAME(wide));
-                int64_t i0, j0;
-                const int64_t ny = inside(y, g->step_y, g->rows, g->in_h, &i0);
-                const int64_t nx = inside(x, g->step_x, g->cols, g->in_w, &j0);
-                const T *from = g->in.at + (y + i0 * g->step_y) * g->in.row + (x + j0 * g->step_x) * g->in.pixel + c;
-                const T *d = dy + (i0 * g->cols + j0) * g->w_row + c;
-                T *to = dw + (r * g->ns + s) * g->w_row + c;
-                if (n == NAME(wide))
-                    NAME(depth_tap)(true, ny, nx, from, g->step_y * g->in.row, g->step_x * g->in.pixel, d,
-                        g->cols * g->w_row, g->w_row, to, goes_on, n);
-                else
-                    NAME(depth_tap)(false, ny, nx, from, g->step_y * g->in.row, g->step_x * g->in.pixel, d,
-                        g->cols * g->w_row, g->w_row, to, goes_on, n);
-            }
+        for (int64_t t = t0; t < t1; t++) {
+            const int64_t r = t / g->ns, s = t % g->ns;
+            const int64_t y = g->y0 + r * g->dy, x = g->x0 + s * g->dx, n = least(g->channels - c, NAME(wide));
+            int64_t i0, j0;
+            const int64_t ny = inside(y, g->step_y, g->rows, g->in_h, &i0);
+            const int64_t nx = inside(x, g->step_x, g->cols, g->in_w, &j0);
+            const T *from = g->in.at + (y + i0 * g->step_y) * g->in.row + (x + j0 * g->step_x) * g->in.pixel + c;
+            const T *d = dy + (i0 * g->cols + j0) * g->w_row + c;
+            T *to = dw + (r * g->ns + s) * g->w_row + c;
+            if (n == NAME(wide))
+                NAME(depth_tap)(true, ny, nx, from, g->step_y * g->in.row, g->step_x * g->in.pixel, d,
+                    g->cols * g->w_row, g->w_row, to, goes_on, n);
+            else
+                NAME(depth_tap)(false, ny, nx, from, g->step_y * g->in.row, g->step_x * g->in.pixel, d,
+                    g->cols * g->w_row, g->w_row, to, goes_on, n);
+        }
 }
