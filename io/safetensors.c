@@ -1,8 +1,10 @@
-/* io/safetensors.c: see safetensors.h. jansson reads and writes the header; elements are read by io/elements.c. */
+/* io/safetensors.c: see safetensors.h. jansson reads the header member by member (io/json_members.c), since a tree of a
+ * large one would take twelve times the file; elements are read by io/elements.c. */
 #include "io/safetensors.h"
 #include "core/mem.h"
 #include "io/atomic_file.h"
 #include "io/elements.h"
+#include "io/json_members.h"
 #include "io/source.h"
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,7 @@ struct gr_safetensors {
     entry *item;           /* in the order of their data */
     const entry **by_name; /* sorted */
     pair *meta;            /* in the file's order */
+    bool has_meta;
 };
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
@@ -158,26 +161,6 @@ gr_status gr_safetensors_save(const char *path, int64_t n, const gr_named_array 
 enum { LONGEST_HEADER = 100000000, DEEPEST = 32 };
 static const char metadata[] = "__metadata__";
 
-/* How deep brackets are nested outside of strings: asked before a recursive parser sees the text. */
-static bool too_deep(const char *json, int64_t n)
-{
-    int depth = 0;
-    bool quoted = false;
-    for (int64_t i = 0; i < n; i++) {
-        char c = json[i];
-        if (quoted && c == '\\')
-            i++;
-        else if (c == '"')
-            quoted = !quoted;
-        else if (!quoted && (c == '{' || c == '[')) {
-            if (++depth > DEEPEST)
-                return true;
-        } else if (!quoted && (c == '}' || c == ']'))
-            depth--;
-    }
-    return false;
-}
-
 /* A list of n whole numbers of 0 or more; false if it is anything else. */
 static bool read_numbers(const json_t *list, int64_t most, int64_t *n, int64_t *out)
 {
@@ -227,6 +210,7 @@ static gr_status read_meta(const gr__source *s, gr_safetensors *t, json_t *value
     json_t *text;
     if (!json_is_object(value))
         return gr__source_fail(s, GR_EFORMAT, "expected an object of texts as %s, found another thing", metadata);
+    t->has_meta = true;
     t->meta = gr__alloc((int64_t)json_object_size(value), sizeof *t->meta);
     if (!t->meta)
         return gr_error();
@@ -251,27 +235,64 @@ static int by_place(const void *a, const void *b)
     return order ? order : (x->end > y->end) - (x->end < y->end); /* the empty ones before the one that starts there */
 }
 
-/* All entries, in the order of their data, which they have to cover. */
-static gr_status read_entries(const gr__source *s, gr_safetensors *t, json_t *root)
+static json_t *parse(const gr__source *s, const gr__json_members *m, const char *text, int64_t n)
 {
-    const char *name;
-    json_t *value;
-    if (!json_is_object(root))
-        return gr__source_fail(s, GR_EFORMAT, "expected an object as its header, found another thing");
-    t->item = gr__alloc((int64_t)json_object_size(root), sizeof *t->item);
-    t->by_name = gr__alloc((int64_t)json_object_size(root), sizeof *t->by_name);
-    if (!t->item || !t->by_name)
-        return gr_error();
-    json_object_foreach(root, name, value)
-    {
-        if (strcmp(name, metadata) == 0)
-            GR_TRY(read_meta(s, t, value));
-        else
-            GR_TRY(read_entry(s, name, value, &t->item[t->n++]));
+    json_error_t error;
+    json_t *value = json_loadb(text, (size_t)n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (!value)
+        gr__source_fail(s, GR_EFORMAT, "expected JSON as its header, found at byte %lld: %s",
+            (long long)(text - m->text) + error.position, error.text);
+    return value;
+}
+
+static gr_status read_member(const gr__source *s, gr_safetensors *t, const gr__json_members *m, int64_t *room)
+{
+    json_t *key = parse(s, m, m->key, m->key_n), *value = key ? parse(s, m, m->value, m->value_n) : NULL;
+    gr_status status = value ? GR_OK : GR_EFORMAT;
+    bool texts = value && strcmp(json_string_value(key), metadata) == 0;
+    if (texts && t->has_meta)
+        status = gr__source_fail(s, GR_EFORMAT, "expected each name once, found %s twice", metadata);
+    else if (texts)
+        status = read_meta(s, t, value);
+    else if (value && t->n == *room) {
+        int64_t more = *room ? *room + *room / 2 : 64;
+        entry *grown = gr__resize(t->item, more, sizeof *grown);
+        status = grown ? GR_OK : gr_error();
+        t->item = grown ? grown : t->item;
+        *room = grown ? more : *room;
     }
-    qsort(t->item, (size_t)t->n, sizeof *t->item, by_place);
+    if (value && !texts && status == GR_OK) {
+        t->item[t->n] = (entry){0};
+        status = read_entry(s, json_string_value(key), value, &t->item[t->n++]);
+    }
+    json_decref(key);
+    json_decref(value);
+    return status;
+}
+
+static gr_status read_entries(const gr__source *s, gr_safetensors *t, const char *header, int64_t n)
+{
+    gr__json_members m = {.text = header, .n = n};
+    int64_t room = 0;
+    while (gr__json_next(&m))
+        GR_TRY(read_member(s, t, &m, &room));
+    if (m.wrong)
+        return gr__source_fail(
+            s, GR_EFORMAT, "expected JSON as its header, found at byte %lld: %s", (long long)m.at, m.wrong);
+    return GR_OK;
+}
+
+/* Sorts the entries by place, where they have to cover the data, and by name, which has to be one of its own. */
+static gr_status check_entries(const gr__source *s, gr_safetensors *t)
+{
     int64_t at = 0;
+    t->by_name = gr__alloc(t->n, sizeof *t->by_name);
+    if (!t->by_name)
+        return gr_error();
+    if (t->n)
+        qsort(t->item, (size_t)t->n, sizeof *t->item, by_place);
     for (int64_t i = 0; i < t->n; i++) {
+        t->by_name[i] = &t->item[i];
         if (t->item[i].begin != at)
             return gr__source_fail(s, GR_EFORMAT, "tensor %.200s: expected its data at byte %lld, found it at %lld",
                 t->item[i].name, (long long)at, (long long)t->item[i].begin);
@@ -280,6 +301,10 @@ static gr_status read_entries(const gr__source *s, gr_safetensors *t, json_t *ro
     if (at != s->left)
         return gr__source_fail(
             s, GR_EFORMAT, "expected %lld bytes of data, found %lld", (long long)at, (long long)s->left);
+    qsort(t->by_name, (size_t)t->n, sizeof *t->by_name, by_name);
+    for (int64_t i = 1; i < t->n; i++)
+        if (strcmp(t->by_name[i - 1]->name, t->by_name[i]->name) == 0)
+            return gr__source_fail(s, GR_EFORMAT, "expected each name once, found %.200s twice", t->by_name[i]->name);
     return GR_OK;
 }
 
@@ -298,29 +323,20 @@ static gr_status read_header(gr__source *s, gr_safetensors *t)
     if (!bytes)
         return gr_error();
     gr_status status = gr__source_read(s, bytes, (int64_t)n, "header");
-    if (status == GR_OK && too_deep(bytes, (int64_t)n))
+    if (status == GR_OK && gr__json_depth(bytes, (int64_t)n) > DEEPEST) /* before a recursive parser sees it */
         status = gr__source_fail(
             s, GR_EFORMAT, "expected a header nested to a depth of at most %d, found a deeper one", DEEPEST);
-    json_error_t error;
-    json_t *root = status == GR_OK ? json_loadb(bytes, (size_t)n, JSON_REJECT_DUPLICATES, &error) : NULL;
-    gr__free(bytes);
-    if (status == GR_OK && !root)
-        status = gr__source_fail(
-            s, GR_EFORMAT, "expected JSON as its header, found at byte %d: %s", error.position, error.text);
     if (status == GR_OK)
-        status = read_entries(s, t, root);
-    json_decref(root);
-    return status;
+        status = read_entries(s, t, bytes, (int64_t)n);
+    gr__free(bytes);
+    return status == GR_OK ? check_entries(s, t) : status;
 }
 
 static gr_status load(gr__source *s, gr_safetensors *t)
 {
     GR_TRY(read_header(s, t));
-    for (int64_t i = 0; i < t->n; i++) {
+    for (int64_t i = 0; i < t->n; i++)
         GR_TRY(gr__elements_read(s, t->item[i].type, false, t->item[i].shape, &t->item[i].array));
-        t->by_name[i] = &t->item[i];
-    }
-    qsort(t->by_name, (size_t)t->n, sizeof *t->by_name, by_name);
     return gr__source_end(s);
 }
 
