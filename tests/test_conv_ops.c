@@ -1,4 +1,4 @@
-/* Convolution: ops/conv_ops.c, window.c and kernels/im2col.c. Held against the plain sum of its definition; gradients by the
+/* Convolution: ops/conv_ops.c, window.c and kernels/conv.c. Held against the plain sum of its definition; gradients by the
  * identities of an adjoint, on shapes that fill several blocks of the kernels (small ones are the op's samples). */
 #include "autograd/grad.h"
 #include "tests/near.h"

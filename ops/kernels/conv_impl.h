@@ -222,7 +222,7 @@ static NAME(gather) NAME(dx_shape)(const gr__conv *c, int64_t py, int64_t px)
 
 static bool NAME(is_empty)(const gr__conv *c)
 {
-    return c->n <= 0 || c->h <= 0 || c->w <= 0 || c->c <= 0 || c->oh <= 0 || c->ow <= 0 || c->o <= 0 || c->kh <= 0 ||
+    return c->h <= 0 || c->w <= 0 || c->c <= 0 || c->oh <= 0 || c->ow <= 0 || c->o <= 0 || c->kh <= 0 ||
            c->kw <= 0;
 }
 
