@@ -32,6 +32,7 @@ typedef struct {
     gr_tensor *assigned[VARIABLES]; /* or NULL */
     int n_variables;
     int64_t size[3], batch;
+    gr_dtype type; /* of floats: mostly float32 */
     char text[4096];
 } graph;
 
@@ -123,8 +124,8 @@ static gr_tensor *new_variable(graph *g)
     if (gr_shape_is_symbolic(shape))
         shape = GR_SHAPE(g->batch, g->size[1]);
     int i = g->n_variables++;
-    g->variable[i] = gr_variable_new("v", GR_F32, shape, true);
-    g->start[i] = gr_array_new(GR_F32, shape);
+    g->variable[i] = gr_variable_new("v", g->type, shape, true);
+    g->start[i] = gr_array_new(g->type, shape);
     for (int64_t k = 0; k < gr_array_size(g->start[i]); k++)
         put(g->start[i], k, uniform(g, -2, 2));
     return gr_read(g->tape, g->variable[i]);
@@ -136,7 +137,7 @@ static void assign_variables(graph *g)
     for (int i = 0; i < g->n_variables; i++) {
         gr_tensor *old = gr_read(g->tape, g->variable[i]), *value = NULL;
         for (int k = g->n_pool - 1; k >= 0 && !value; k--)
-            if (g->pool[k]->dtype == GR_F32 && gr_shape_equal(g->pool[k]->shape, old->shape) && below(g, 3))
+            if (g->pool[k]->dtype == g->type && gr_shape_equal(g->pool[k]->shape, old->shape) && below(g, 3))
                 value = g->pool[k];
         if (!value || below(g, 3) == 0)
             value = gr_mul(value ? gr_sub(old, value) : old, gr_scalar(old, 0.5));
@@ -191,17 +192,13 @@ static bool takes(const gr_op *op, const void *attr, int n_in, gr_tensor *const 
     return good && gr_shape_bind(out_shape[0], 130, &bound) && gr_shape_size(bound) <= 200000;
 }
 
-static bool is_f64_only(const gr_op *op)
-{
-    return !op->eval_f32;
-}
-
 static void draw_op(graph *g, int index)
 {
     const gr_op *op = gr_op_at(index);
     int n_samples = sample_count(op);
     gr_tensor *in[GR_SAMPLE_INPUTS];
-    if (!n_samples || (op->traits & (GR_LEAF | GR_REGION | GR_EFFECT)) || is_f64_only(op))
+    if (!n_samples || (op->traits & (GR_LEAF | GR_REGION | GR_EFFECT)) ||
+        !(g->type == GR_F32 ? op->eval_f32 : op->eval_f64))
         return;
     const gr_sample *s = &op->samples[below(g, n_samples)];
     int n_in = op->n_in;
@@ -221,7 +218,7 @@ static void draw_op(graph *g, int index)
     }
     bool give_up = !found && n_in && below(g, own ? 2 : 4);
     for (int i = 0; !found && !give_up && i < n_in; i++)
-        in[i] = new_input(g, s->dtype[i] ? s->dtype[i] : GR_F32, s->shape[i], s->lo, s->hi);
+        in[i] = new_input(g, s->dtype[i] ? s->dtype[i] : g->type, s->shape[i], s->lo, s->hi);
     for (int i = 0; i < n_in && !give_up; i++)
         give_up = gr__is_bad(in[i]);
     gr_tensor *x =
@@ -239,10 +236,10 @@ static void add_gradient(graph *g)
     gr_tensor *wrt[INPUTS], *grad[INPUTS], *y = NULL;
     int n = 0;
     for (int i = g->n_pool - 1; i >= 0 && !y; i--)
-        if (g->pool[i]->dtype == GR_F32)
+        if (g->pool[i]->dtype == g->type)
             y = g->pool[i];
     for (int i = 0; i < g->n_inputs; i++)
-        if (g->input[i]->dtype == GR_F32)
+        if (g->input[i]->dtype == g->type)
             wrt[n++] = g->input[i];
     if (!y || !n)
         return;
@@ -264,10 +261,11 @@ static void make(graph *g, uint64_t seed, int n_ops)
     for (int i = 0; i < 3; i++)
         g->size[i] = sizes[below(g, below(g, 8) ? 12 : 13)];
     g->batch = g->size[0];
+    g->type = below(g, 8) ? GR_F32 : GR_F64;
     if (below(g, 2))
         g->size[0] = GR_BATCH;
     for (int i = (int)below(g, 4) + 1; i > 0; i--)
-        keep(g, new_input(g, GR_F32, some_shape(g), -2, 2));
+        keep(g, new_input(g, g->type, some_shape(g), -2, 2));
     for (int i = (int)below(g, VARIABLES); i > 0 && below(g, 2); i--)
         keep(g, new_variable(g));
     for (int i = (int)below(g, STEPS) + 3; i > 0; i--)
