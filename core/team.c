@@ -157,6 +157,7 @@ static void do_part(team *m, int part, int thread)
         next_phase(m, thread);
 }
 
+#ifdef _OPENMP
 static void help(team *m, int thread)
 {
     for (;;) {
@@ -168,6 +169,7 @@ static void help(team *m, int thread)
         wait_for_turn(m, seen);
     }
 }
+#endif
 
 static void lead(team *m, const gr__job *job)
 {
