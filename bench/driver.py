@@ -1,4 +1,4 @@
-"""bench/driver.py mlp|startup: Grape beside its peers, in one run.  Called by bench/run, which makes the environment.
+"""bench/driver.py WORKLOAD: Grape beside its peers, in one run.  Called by bench/run, which makes the environment.
 
 All sides get the same weights and batches; the first five losses must agree to 1e-3, else no ratio is printed and the
 exit status is 1. Then 15 rounds: one block of steps of each side in turn, all blocks about equally long, so that a slow
@@ -19,12 +19,14 @@ import sys
 import tempfile
 import time
 
-import numpy as np
-
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "peers"))
+import cases
+from cases import ROUND
+
 PEERS = {"jax": ("jax", ""), "torch": ("torch", ""), "torch-fused": ("torch", "fused"), "torch-compile": ("torch", "compile"),
+         "torch-channels-last": ("torch", "channels-last"),
          "keras-jax": ("keras", "jax")}
-ROUND = 16  # batches
 SIZES = ["784,512,128,10", "256,256,64,10", "784,1024,256,10", "1024,1024,1024,10", "300,40,7"]
 
 
@@ -64,7 +66,9 @@ class Side:
     def calibrate(self, block_s):
         """How many steps fill a block; always whole rounds over the 16 batches."""
         n = ROUND
-        self.steps(n)
+        if self.steps(n) > 2 * block_s:
+            self.n = n
+            return
         while True:
             t = self.steps(n)
             if t > 0.2 * block_s or n >= 100000:
@@ -97,30 +101,6 @@ class Side:
             self.process.kill()
 
 
-def mlp_case(widths, batch, path, batches=None):
-    """Weights in Keras's order and a round of batches like flattened digits: four fifths of the pixels 0, ten or fewer classes."""
-    g = np.random.default_rng(1234)
-    entries, i = {}, 0
-    for k, (n_in, n_out) in enumerate(zip(widths, widths[1:])):
-        limit = np.sqrt(6 / (n_in + n_out))
-        ws = [g.uniform(-limit, limit, (n_in, n_out)), np.zeros(n_out)]
-        if k < len(widths) - 2:
-            ws += [np.ones(n_out), np.zeros(n_out), np.zeros(n_out), np.ones(n_out)]
-        for w in ws:
-            entries[f"w{i}"] = w.astype("float32")
-            i += 1
-    n = (batches or ROUND) * batch
-    x = g.random((n, widths[0])) * (g.random((n, widths[0])) < .2)
-    y = np.eye(widths[-1], dtype="float32")[g.integers(0, widths[-1], n)]
-    np.savez(path, x=x.astype("float32"), y=y, **entries)
-
-
-def mlp_flops(widths, batch):
-    """Products only: forward, dW of all layers, dX of all but the first."""
-    products = [a * b for a, b in zip(widths, widths[1:])]
-    return 2.0 * batch * (3 * sum(products) - products[0])
-
-
 def cpu_name():
     try:
         with open("/proc/cpuinfo") as f:
@@ -142,7 +122,8 @@ def peak_of(a, grape):
 def compare(a, widths, peers, rounds, block_s):
     """One table. Gives its record, or raises Gone."""
     text = ",".join(map(str, widths))
-    options = ["--batch", str(a.batch), "--threads", str(a.threads), "--widths", text]
+    options = ["--batch", str(a.batch), "--threads", str(a.threads)] + (["--widths", text] if a.workload == "mlp" else [])
+    text = text if a.workload == "mlp" else "as peers/cases.py has it"
     sides, record = [], {"workload": a.workload, "widths": widths, "batch": a.batch}
     grape = None
     try:
@@ -151,7 +132,7 @@ def compare(a, widths, peers, rounds, block_s):
             grape = sides[-1] if name == "grape" else grape
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "case.npz")
-            mlp_case(widths, a.batch, path)
+            cases.write(path, a.workload, widths, a.batch)
             for s in sides:
                 s.ask("load " + path)
                 s.first = s.losses(5)
@@ -171,7 +152,7 @@ def compare(a, widths, peers, rounds, block_s):
         for s in sides:
             s.quit()
     peak = max((p for p in peaks if p), default=None)
-    flops = mlp_flops(widths, a.batch)
+    flops = cases.flops(a.workload, widths, a.batch)
     fastest = min((s for s in sides if s is not grape), key=lambda s: statistics.median(s.blocks), default=None)
     record.update(flops=flops, peak_gflops=peak, peaks=peaks, agree=agree, load_average=os.getloadavg()[0], sides={})
     print(f"\n{a.workload} {text}, batch {a.batch}, {a.threads} threads; FMA peak "
@@ -193,11 +174,14 @@ def compare(a, widths, peers, rounds, block_s):
 
 def sides_of(a, peers, options):
     """Name and command of each side that there is."""
-    program = os.path.join(a.build, "bench", "mlp")
+    workload = "mlp" if a.workload == "startup" else a.workload
+    program = os.path.join(a.build, "bench", workload)
     found = [("grape", [program] + options)] if os.path.exists(program) and not a.no_grape else []
     for p in peers:
         module, variant = PEERS[p]
-        argv = [sys.executable, os.path.join(HERE, "peers", f"{module}_mlp.py")] + options
+        script = f"{module}_mlp.py" if workload == "mlp" else f"{module}_nets.py"
+        argv = [sys.executable, os.path.join(HERE, "peers", script)] + options
+        argv += [] if workload == "mlp" else ["--workload", workload]
         found.append((p, argv + (["--variant", variant] if variant else [])))
     return found
 
@@ -207,7 +191,7 @@ def startup(a, widths, peers, starts=7):
     times = {}
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "case.npz")
-        mlp_case(widths, a.batch, path, batches=1)
+        cases.write(path, "mlp", widths, a.batch, batches=1)
         for _ in range(starts):
             for name, argv in sides_of(a, peers, options):
                 begin = time.perf_counter()
@@ -226,10 +210,10 @@ def startup(a, widths, peers, starts=7):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("workload", choices=["mlp", "startup"])
+    p.add_argument("workload", choices=["mlp", "cnn", "resnet20", "gpt", "lstm", "startup"])
     p.add_argument("--peers", default="jax,torch-fused")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    p.add_argument("--batch", type=int, default=128)
+    p.add_argument("--batch", type=int, help="default: the workload's own")
     p.add_argument("--widths", default=SIZES[0])
     p.add_argument("--sizes", action="store_true", help="other widths too: time must follow the work")
     p.add_argument("--rounds", type=int, default=15)
@@ -238,13 +222,14 @@ def main():
     p.add_argument("--build", default="build-bench")
     p.add_argument("--no-grape", action="store_true")
     a = p.parse_args()
+    a.batch = a.batch or cases.BATCH.get(a.workload, 128)
     peers = [x for x in a.peers.split(",") if x]
     unknown = [x for x in peers if x not in PEERS]
     if unknown or a.threads < 1 or a.rounds < 1:
         p.error(f"unknown peer {unknown[0]}, known: {', '.join(PEERS)}" if unknown else "threads and rounds must be positive")
     runs, failed = [], False
-    cases = [a.widths] + ([s for s in SIZES if s != a.widths] if a.sizes and a.workload == "mlp" else [])
-    for i, widths in enumerate(cases):
+    tables = [a.widths] + ([s for s in SIZES if s != a.widths] if a.sizes and a.workload == "mlp" else [])
+    for i, widths in enumerate(tables):
         try:
             if a.workload == "startup":
                 runs.append(startup(a, [int(w) for w in widths.split(",")], peers))
@@ -257,8 +242,8 @@ def main():
     for s in (runs[0]["sides"].values() if runs else []):
         if "info" in s:
             print("  " + s["info"])
-    if not os.path.exists(os.path.join(a.build, "bench", "mlp")) and not a.no_grape:
-        print(f"grape is missing: {a.build}/bench/mlp is not built", file=sys.stderr)
+    if not os.path.exists(os.path.join(a.build, "bench", "mlp" if a.workload == "startup" else a.workload)) and not a.no_grape:
+        print(f"grape is missing: {a.build}/bench has no program for {a.workload}", file=sys.stderr)
         failed = True
     if len(runs) > 1:
         print("\ntime against work (1 = as the first row):")

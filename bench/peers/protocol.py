@@ -24,6 +24,7 @@ def arguments(**more):
     p.add_argument("--threads", type=int, default=0)
     p.add_argument("--widths", default="784,512,128,10")
     p.add_argument("--variant", default="")
+    p.add_argument("--workload", default="mlp")
     a = p.parse_args()
     if a.threads and a.threads < len(os.sched_getaffinity(0)):  # a peer held to fewer cores: the only way all obey
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:a.threads])
