@@ -373,7 +373,7 @@ static bool choose_kind(set *s)
     if (!forms(s))
         return false;
     bool by_row = used_sum(s, GR__ROWS), by_col = used_sum(s, GR__COLS);
-    bool small = l->rows * l->cols <= SMALL && work_of(s) <= 8 * SMALL;
+    bool small = l->rows * l->cols <= SMALL && work_of(s) <= 3 * SMALL;
     if (small || (by_row && by_col))
         if (l->rows * l->cols <= SMALL && try_kind(s, GR__ALL))
             return true;
