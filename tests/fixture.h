@@ -90,16 +90,24 @@ static inline gr_shape fixture_list(const fixture *f, int i, const char *key, co
     return s;
 }
 
-/* "SGD(learning_rate=0.1, momentum=0.9)" from the texts under `kind` and `key`, for gr_spec_parse. */
+/* "SGD(learning_rate=0.1, momentum=0.9)" from the texts under `kind` and `key`, for gr_spec_parse. A list of numbers,
+ * or one number of an option that is a list, gets brackets. */
 static inline const char *fixture_spec(
     const fixture *f, int i, const char *kind, const char *key, char *buf, size_t size)
 {
-    char name[64], options[400];
+    static const char *const lists = " kernel_size strides dilation_rate pool_size size padding cropping ";
+    char name[64], options[400], option[40];
     fixture_text(f, i, kind, name, sizeof name);
     fixture_text(f, i, key, options, sizeof options);
     int n = snprintf(buf, size, "%s(", name);
-    for (char *word = strtok(options, " "); word && n < (int)size; word = strtok(NULL, " "))
-        n += snprintf(buf + n, size - (size_t)n, "%s%s", buf[n - 1] == '(' ? "" : ", ", word);
+    for (char *word = strtok(options, " "); word && n < (int)size; word = strtok(NULL, " ")) {
+        int length = (int)strcspn(word, "=");
+        snprintf(option, sizeof option, " %.*s ", length, word);
+        const char *value = word + length + 1;
+        bool list = strchr(value, ',') || (strstr(lists, option) && strspn(value, "0123456789") == strlen(value));
+        n += snprintf(buf + n, size - (size_t)n, list ? "%s%.*s=[%s]" : "%s%.*s=%s", buf[n - 1] == '(' ? "" : ", ",
+            length, word, value);
+    }
     if (n < (int)size)
         snprintf(buf + n, size - (size_t)n, ")");
     return buf;

@@ -1,4 +1,4 @@
-/* Layers against Keras: values, gradients and moving statistics of tests/fixtures/layers.npz, in float64 and float32.
+/* Layers against Keras: values, gradients and moving statistics of tests/fixtures/layers*.npz, in float64 and float32.
  */
 #include "autograd/grad.h"
 #include "compiler/program.h"
@@ -47,7 +47,7 @@ typedef struct {
     gr_build build;
     gr_tensor *x, *out[2 + MOST];
     const gr_array *expected[2 + MOST];
-    int n;
+    int n, first_weight;
 } trial;
 
 static bool record(trial *t)
@@ -57,7 +57,9 @@ static bool record(trial *t)
     gr_layer *layer = layer_of(f, i);
     if (!GR_EXPECT(layer != NULL, "%s: %s", f->name[i], gr_error_message()))
         return false;
-    t->x = gr_input(t->tape, t->real, gr_array_shape(fixture_array(f, i, "x")), "x");
+    const gr_array *x = fixture_array(f, i, "x");
+    t->x =
+        gr_input(t->tape, gr_dtype_is_float(gr_array_dtype(x)) ? t->real : gr_array_dtype(x), gr_array_shape(x), "x");
     t->out[t->n] = gr_apply(&t->build, layer, t->x);
     t->expected[t->n++] = fixture_array(f, i, "y");
     gr_spec_free(layer);
@@ -78,13 +80,11 @@ static bool record(trial *t)
     gr_array *d = as(fixture_array(f, i, "dy"), t->real);
     gr_tensor *dy = gr_constant(t->tape, d), *wrt[1 + MOST] = {t->x};
     gr_array_free(d);
-    int n = 1;
-    t->expected[1] = fixture_array(f, i, "dx");
-    for (int k = 0; k < t->store.n; k++)
+    int n = t->first_weight = (t->expected[1] = fixture_array(f, i, "dx")) ? 1 : 0; /* integers have no gradient */
+    for (int k = 0, trainable = 0; k < t->store.n; k++)
         if (gr_variable_trainable(t->store.variable[k])) {
             wrt[n] = gr_read(t->tape, t->store.variable[k]);
-            t->expected[1 + n] = entry(f, i, "dw", n - 1);
-            n++;
+            t->expected[1 + n++] = entry(f, i, "dw", trainable++);
         }
     t->n += n;
     return GR_EXPECT(
@@ -98,7 +98,7 @@ static void check(trial *t, double tolerance)
     gr_program_opts opts = {.inputs = {t->x}, .verify = true};
     memcpy(opts.outputs, t->out, (size_t)t->n * sizeof *t->out);
     gr_program *p = gr_program_new_at(GR_HERE, t->tape, &opts);
-    gr_array *x = as(fixture_array(f, t->i, "x"), t->real), *found[2 + MOST];
+    gr_array *x = as(fixture_array(f, t->i, "x"), gr_dtype_of(t->x)), *found[2 + MOST];
     for (int k = 0; k < t->n; k++)
         found[k] = gr_array_new(t->real, gr_shape_of(t->out[k]));
     bool ran = p && gr_program_run(p, &x, found) == GR_OK;
@@ -106,7 +106,7 @@ static void check(trial *t, double tolerance)
         for (int k = 0; k < t->n; k++) {
             char what[16] = "y";
             if (k > 0)
-                snprintf(what, sizeof what, k == 1 ? "dx" : "dw%d", k - 2);
+                snprintf(what, sizeof what, k <= t->first_weight ? "dx" : "dw%d", k - 1 - t->first_weight);
             if (GR_EXPECT(t->expected[k] != NULL, "%s: Keras has no %s", row, what))
                 fixture_near(found[k], t->expected[k], tolerance, k ? 1 : 1e-3, row, what);
         }
@@ -128,9 +128,10 @@ static double tolerance_of(const char *name, gr_dtype real)
     return real == GR_F64 ? 2e-7 : strstr(name, "far_mean") ? 2e-4 : 4e-6;
 }
 
-static void check_cases(const char *prefix, int at_least)
+/* Those of the file whose names begin so; at least that many must be there. */
+static void check_cases(const char *file, const char *prefix, int at_least)
 {
-    fixture f = fixture_open("layers.npz");
+    fixture f = fixture_open(file);
     int n = 0;
     for (int i = 0; i < f.n; i++) {
         if (strncmp(f.name[i], prefix, strlen(prefix)) != 0)
@@ -148,38 +149,63 @@ static void check_cases(const char *prefix, int at_least)
             gr_error_clear();
         }
     }
-    GR_EXPECT(n >= at_least, "%d cases begin with %s", n, prefix);
+    GR_EXPECT(n >= at_least, "%d cases of %s begin with %s", n, file, prefix);
     fixture_close(&f);
 }
 
 static void dense_layers_agree_with_keras(void)
 {
-    check_cases("dense", 7);
+    check_cases("layers.npz", "dense", 7);
 }
 static void batch_normalization_agrees_with_keras(void)
 {
-    check_cases("bn_", 11);
+    check_cases("layers.npz", "bn_", 11);
 }
 static void layer_normalization_agrees_with_keras(void)
 {
-    check_cases("ln", 7);
+    check_cases("layers.npz", "ln", 7);
 }
 static void activations_agree_with_keras(void)
 {
-    check_cases("act", 26);
+    check_cases("layers.npz", "act", 26);
 }
 static void activations_stay_right_far_out(void)
 {
-    check_cases("hard_", 13);
+    check_cases("layers.npz", "hard_", 13);
 }
 static void the_other_layers_agree_with_keras(void)
 {
-    check_cases("dropout", 2);
-    check_cases("flatten", 2);
-    check_cases("reshape", 2);
-    check_cases("rescaling", 1);
+    check_cases("layers.npz", "dropout", 2);
+    check_cases("layers.npz", "flatten", 2);
+    check_cases("layers.npz", "reshape", 2);
+    check_cases("layers.npz", "rescaling", 1);
+}
+static void convolutions_agree_with_keras(void)
+{
+    check_cases("layers_conv.npz", "conv2d", 14);
+    check_cases("layers_conv.npz", "conv1d", 6);
+    check_cases("layers_conv.npz", "depthwise", 4);
+}
+static void pooling_agrees_with_keras(void)
+{
+    check_cases("layers_conv.npz", "maxpool", 6);
+    check_cases("layers_conv.npz", "averagepool", 6);
+    check_cases("layers_conv.npz", "global", 4);
+}
+static void padding_cropping_and_enlarging_agree_with_keras(void)
+{
+    check_cases("layers_conv.npz", "zeropadding", 1);
+    check_cases("layers_conv.npz", "cropping", 1);
+    check_cases("layers_conv.npz", "upsampling", 1);
+}
+static void embedding_agrees_with_keras(void)
+{
+    check_cases("layers_seq.npz", "embedding", 1);
+    check_cases("layers_seq.npz", "layer_norm", 1);
 }
 
 GR_SUITE("layers against Keras", GR_TEST(dense_layers_agree_with_keras), GR_TEST(batch_normalization_agrees_with_keras),
     GR_TEST(layer_normalization_agrees_with_keras), GR_TEST(activations_agree_with_keras),
-    GR_TEST(activations_stay_right_far_out), GR_TEST(the_other_layers_agree_with_keras))
+    GR_TEST(activations_stay_right_far_out), GR_TEST(the_other_layers_agree_with_keras),
+    GR_TEST(convolutions_agree_with_keras), GR_TEST(pooling_agrees_with_keras),
+    GR_TEST(padding_cropping_and_enlarging_agree_with_keras), GR_TEST(embedding_agrees_with_keras))
