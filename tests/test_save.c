@@ -1,4 +1,4 @@
-/* A model in a file: models/save.c. */
+/* A model in a file: models/save.c. label: files */
 #include "io/safetensors.h"
 #include "models/save.h"
 #include "tests/harness.h"
