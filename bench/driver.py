@@ -175,7 +175,7 @@ def compare(a, widths, peers, rounds, block_s):
 def sides_of(a, peers, options):
     """Name and command of each side that there is."""
     workload = "mlp" if a.workload == "startup" else a.workload
-    program = os.path.join(a.build, "bench", workload)
+    program = os.path.join(a.build, "bench", "step_" + workload)
     found = [("grape", [program] + options)] if os.path.exists(program) and not a.no_grape else []
     for p in peers:
         module, variant = PEERS[p]
@@ -242,7 +242,7 @@ def main():
     for s in (runs[0]["sides"].values() if runs else []):
         if "info" in s:
             print("  " + s["info"])
-    if not os.path.exists(os.path.join(a.build, "bench", "mlp" if a.workload == "startup" else a.workload)) and not a.no_grape:
+    if not os.path.exists(os.path.join(a.build, "bench", "step_" + ("mlp" if a.workload == "startup" else a.workload))) and not a.no_grape:
         print(f"grape is missing: {a.build}/bench has no program for {a.workload}", file=sys.stderr)
         failed = True
     if len(runs) > 1:
