@@ -4,8 +4,10 @@
  *     z  = max_pool_pick(x, c)             the element of c at that place; the gradient of the one above for dy
  *     y  = average_pool(x)                 d: dx = average_pool_input_grad(dy), and back
  *
- * Loops run along the channels, which lie side by side. Each result is computed by itself. */
+ * The loops of the four that training needs are in kernels/pool_kernels.c; the one that only second derivatives need is
+ * here. */
 #include "ops/pool_ops.h"
+#include "ops/kernels/pool_kernels.h"
 #include "ops/ops_impl.h"
 #include "ops/window.h"
 #include <string.h>
@@ -158,25 +160,6 @@ static span elements_of(const pool *p, int64_t i, int64_t k)
     under(&p->a[1], k, &s.k0, &s.k1);
     return s;
 }
-/* The windows over a position. */
-static void over(const gr__slide *s, int64_t i, int64_t *from, int64_t *to)
-{
-    int64_t first = i + s->before - s->size + 1, last = (i + s->before) / s->stride + 1;
-    *from = first > 0 ? (first + s->stride - 1) / s->stride : 0;
-    *to = last < s->out ? last : s->out;
-}
-static span windows_on(const pool *p, int64_t i, int64_t k)
-{
-    span s;
-    over(&p->a[0], i, &s.i0, &s.i1);
-    over(&p->a[1], k, &s.k0, &s.k1);
-    return s;
-}
-static double count(span s)
-{
-    return (double)((s.i1 - s.i0) * (s.k1 - s.k0));
-}
-
 /* A NaN is larger than everything, the first one stays. */
 #define LARGER(a, than) ((a) > (than) || ((a) != (a) && (than) == (than)))
 #define EACH(s)                                                                                                        \
@@ -185,19 +168,8 @@ static double count(span s)
 #define X_AT(x, i, k) ((x) + ((i)*p->a[1].in + (k)) * p->c)
 #define Y_AT(y, i, k) ((y) + ((i)*p->a[1].out + (k)) * p->c)
 
-/* One pixel of the result, n channels. x, from: the image, at its first channel; y: the results of it. */
-#define POOL(T)                                                                                                        \
-    static void max_##T(const pool *p, int64_t row, int64_t col, int64_t n, const T *x, T *restrict out)               \
-    {                                                                                                                  \
-        const span s = elements_of(p, row, col);                                                                       \
-        memcpy(out, X_AT(x, s.i0, s.k0), (size_t)n * sizeof *out);                                                     \
-        EACH(s)                                                                                                        \
-        {                                                                                                              \
-            const T *e = X_AT(x, i, k);                                                                                \
-            for (int64_t c = 0; c < n; c++)                                                                            \
-                out[c] = LARGER(e[c], out[c]) ? e[c] : out[c];                                                         \
-        }                                                                                                              \
-    }                                                                                                                  \
+/* One pixel of the result, n channels. x, from: the image, at its first channel. */
+#define PICK(T)                                                                                                        \
     static void pick_##T(                                                                                              \
         const pool *p, int64_t row, int64_t col, int64_t n, const T *x, const T *from, T *restrict out)                \
     {                                                                                                                  \
@@ -214,100 +186,47 @@ static double count(span s)
             }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
-    /* first[c] = is x at (row, col) what pick takes from window s? */                                                 \
-    static void is_first_##T(const pool *p, span s, int64_t row, int64_t col, int64_t n, const T *x, T *restrict first) \
+    static void picks_##T(const gr_call *c, const pool *p, const gr__piece *q)                                         \
     {                                                                                                                  \
-        const T *own = X_AT(x, row, col);                                                                              \
-        for (int64_t c = 0; c < n; c++)                                                                                \
-            first[c] = 1;                                                                                              \
-        EACH(s)                                                                                                        \
-        {                                                                                                              \
-            const T *e = X_AT(x, i, k);                                                                                \
-            if (i < row || (i == row && k < col))                                                                      \
-                for (int64_t c = 0; c < n; c++)                                                                        \
-                    first[c] = LARGER(own[c], e[c]) ? first[c] : 0;                                                    \
-            else                                                                                                       \
-                for (int64_t c = 0; c < n; c++)                                                                        \
-                    first[c] = LARGER(e[c], own[c]) ? 0 : first[c];                                                    \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static void max_back_##T(                                                                                          \
-        const pool *p, int64_t row, int64_t col, int64_t n, const T *x, const T *dy, T *restrict out)                  \
-    {                                                                                                                  \
-        const span s = windows_on(p, row, col);                                                                        \
-        T first[LANES];                                                                                                \
-        memset(out, 0, (size_t)n * sizeof *out);                                                                       \
-        EACH(s)                                                                                                        \
-        {                                                                                                              \
-            const T *d = Y_AT(dy, i, k);                                                                               \
-            is_first_##T(p, elements_of(p, i, k), row, col, n, x, first);                                              \
-            for (int64_t c = 0; c < n; c++)                                                                            \
-                out[c] += first[c] != 0 ? d[c] : 0;                                                                    \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static void average_##T(const pool *p, int64_t row, int64_t col, int64_t n, const T *x, T *restrict out)           \
-    {                                                                                                                  \
-        const span s = elements_of(p, row, col);                                                                       \
-        const T total = (T)count(s);                                                                                   \
-        memset(out, 0, (size_t)n * sizeof *out);                                                                       \
-        EACH(s)                                                                                                        \
-        {                                                                                                              \
-            const T *e = X_AT(x, i, k);                                                                                \
-            for (int64_t c = 0; c < n; c++)                                                                            \
-                out[c] += e[c];                                                                                        \
-        }                                                                                                              \
-        for (int64_t c = 0; c < n; c++)                                                                                \
-            out[c] /= total;                                                                                           \
-    }                                                                                                                  \
-    static void average_back_##T(const pool *p, int64_t row, int64_t col, int64_t n, const T *dy, T *restrict out)     \
-    {                                                                                                                  \
-        const span s = windows_on(p, row, col);                                                                        \
-        memset(out, 0, (size_t)n * sizeof *out);                                                                       \
-        EACH(s)                                                                                                        \
-        {                                                                                                              \
-            const T *d = Y_AT(dy, i, k), total = (T)count(elements_of(p, i, k));                                       \
-            for (int64_t c = 0; c < n; c++)                                                                            \
-                out[c] += d[c] / total;                                                                                \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static void one_##T(const gr_call *c, const pool *p, int64_t image, int64_t row, int64_t col, int64_t from,        \
-        int64_t n, T *out)                                                                                             \
-    {                                                                                                                  \
-        const int64_t of_x = image * p->a[0].in * p->a[1].in * p->c + from,                                            \
-                      of_y = image * p->a[0].out * p->a[1].out * p->c + from;                                          \
-        const T *a = c->in[0].data, *b = c->n_in > 1 ? c->in[1].data : NULL;                                           \
-        if (c->op == &gr_op_max_pool)                                                                                  \
-            max_##T(p, row, col, n, a + of_x, out);                                                                    \
-        else if (c->op == &gr_op_max_pool_pick)                                                                        \
-            pick_##T(p, row, col, n, a + of_x, b + of_x, out);                                                         \
-        else if (c->op == &gr_op_max_pool_input_grad)                                                                  \
-            max_back_##T(p, row, col, n, a + of_x, b + of_y, out);                                                     \
-        else if (c->op == &gr_op_average_pool)                                                                         \
-            average_##T(p, row, col, n, a + of_x, out);                                                                \
-        else                                                                                                           \
-            average_back_##T(p, row, col, n, a + of_y, out);                                                           \
+        const int64_t w = p->a[1].out, h = p->a[0].out, image = p->a[0].in * p->a[1].in * p->c;                        \
+        const T *x = c->in[0].data, *from = c->in[1].data;                                                             \
+        for (int64_t r = q->r0; r < q->r1; r++)                                                                        \
+            for (int64_t at = q->c0, n; at < q->c1; at += n) {                                                         \
+                const int64_t first = r / w / h * image + at;                                                          \
+                n = q->c1 - at < LANES ? q->c1 - at : LANES;                                                           \
+                pick_##T(p, r / w % h, r % w, n, x + first, from + first, (T *)c->out[0].data + r * p->c + at);        \
+            }                                                                                                          \
     }
 /* clang-format off */
-POOL(float)
-POOL(double)
+PICK(float)
+PICK(double)
 /* clang-format on */
 
 static gr_status pool_eval(const gr_call *c)
 {
     const bool back = c->op == &gr_op_max_pool_input_grad || c->op == &gr_op_average_pool_input_grad;
-    const pool p = pool_of(c, back ? c->out[0].shape : c->in[0].shape);
-    const int64_t h = back ? p.a[0].in : p.a[0].out, w = back ? p.a[1].in : p.a[1].out;
+    const bool is_double = c->out[0].dtype == GR_F64;
+    const gr_shape of_x = back ? c->out[0].shape : c->in[0].shape;
+    const pool p = pool_of(c, of_x);
+    const gr__slide *y = &p.a[0], *x = &p.a[1];
+    const gr__pool j = {of_x.dim[0], y->in, x->in, p.c, y->size, x->size, y->out, x->out, y->stride, x->stride, 1, 1,
+        y->before, x->before};
+    const void *a = c->in[0].data, *b = c->n_in > 1 ? c->in[1].data : a;
     gr__piece piece[3];
     const int pieces = c->begin < c->end ? gr__pieces(c->begin, c->end, p.c, piece) : 0;
-    for (int i = 0; i < pieces; i++)
-        for (int64_t r = piece[i].r0; r < piece[i].r1; r++)
-            for (int64_t from = piece[i].c0, n; from < piece[i].c1; from += n) {
-                n = piece[i].c1 - from < LANES ? piece[i].c1 - from : LANES;
-                if (c->out[0].dtype == GR_F64)
-                    one_double(c, &p, r / w / h, r / w % h, r % w, from, n, (double *)c->out[0].data + r * p.c + from);
-                else
-                    one_float(c, &p, r / w / h, r / w % h, r % w, from, n, (float *)c->out[0].data + r * p.c + from);
-            }
+    for (int i = 0; i < pieces; i++) {
+        const gr__pool_part s = {a, b, c->out[0].data, piece[i].r0, piece[i].r1, piece[i].c0, piece[i].c1};
+        if (c->op == &gr_op_max_pool)
+            (is_double ? gr__pool_max_f64 : gr__pool_max_f32)(&j, &s);
+        else if (c->op == &gr_op_max_pool_input_grad)
+            (is_double ? gr__pool_max_grad_f64 : gr__pool_max_grad_f32)(&j, &s);
+        else if (c->op == &gr_op_average_pool)
+            (is_double ? gr__pool_avg_f64 : gr__pool_avg_f32)(&j, &s);
+        else if (c->op == &gr_op_average_pool_input_grad)
+            (is_double ? gr__pool_avg_grad_f64 : gr__pool_avg_grad_f32)(&j, &s);
+        else
+            (is_double ? picks_double : picks_float)(c, &p, &piece[i]);
+    }
     return GR_OK;
 }
 

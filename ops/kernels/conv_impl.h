@@ -14,29 +14,6 @@
 #define GR_CONV_ONCE
 enum { BAND_BYTES = 96 << 10 }; /* with its weights in half of L2 */
 
-/* Pixels begin to end of a rows x cols image, as far as it has them, as rectangles: the end of a row, whole rows, the
- * beginning of a row. */
-typedef struct {
-    int64_t i0, i1, j0, j1;
-} box;
-
-static inline int boxes_of(int64_t begin, int64_t end, int64_t rows, int64_t cols, box out[3])
-{
-    begin = most(begin, 0), end = least(end, rows * cols);
-    if (begin >= end)
-        return 0;
-    int n = 0;
-    const int64_t first = begin / cols, last = end / cols, to = end % cols;
-    int64_t whole = first;
-    if (begin % cols > 0 || first == last)
-        out[n++] = (box){first, first + 1, begin % cols, first == last ? to : cols}, whole++;
-    if (whole < last)
-        out[n++] = (box){whole, last, 0, cols};
-    if (first < last && to > 0)
-        out[n++] = (box){last, last + 1, 0, to};
-    return n;
-}
-
 /* How many of phase, phase + stride, ... lie before `at` */
 static inline int64_t phase_steps(int64_t at, int64_t phase, int64_t stride)
 {

@@ -1,5 +1,5 @@
 /* ops/kernels/pool_kernels.h: max and average pooling of images, channels last, and their gradients, as leaf calls of
- * one thread on a range of images. 1-D pooling has height 1.
+ * one thread on a rectangle of the result. 1-D pooling has height 1.
  *
  * max: a NaN in the window wins. Its gradient goes to the first largest pixel in row-major order (the first NaN if one
  * won). avg: the mean of the pixels that lie in the image; padding does not count. A window that lies in the padding
@@ -17,12 +17,14 @@ typedef struct {
     int64_t pad_top, pad_left;
 } gr__pool;
 
-/* Images n0 <= n < n1 of whole arrays; of the result nothing else is written. */
+/* One call's share of the result: pixels r0 <= r < r1, counted over images, rows, columns; channels c0 <= c < c1. Any
+ * split gives the same bits. */
 typedef struct {
     const void *x;  /* not read by avg_grad */
     const void *dy; /* gradients only */
-    void *out;      /* y, or dx */
-    int64_t n0, n1;
+    void *out;      /* y, or dx, whole; only the share is written */
+    int64_t r0, r1;
+    int64_t c0, c1;
 } gr__pool_part;
 
 void gr__pool_max_f32(const gr__pool *c, const gr__pool_part *p);
