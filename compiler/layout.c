@@ -6,6 +6,7 @@
 enum {
     SMALL = 4096,         /* elements: one task is enough */
     L1_BYTES = 24 << 10,  /* of scratch, where there is a choice */
+    MAP_BYTES = 72 << 10, /* of all an elementwise tile touches, most of it not at one time */
     L2_BYTES = 384 << 10, /* of scratch at most */
     MAP_TILE = 2048,      /* elements of an elementwise tile */
     PRODUCT_ROWS = 128,   /* of a product's tile */
@@ -320,7 +321,7 @@ static bool tile_size(set *s)
         break;
     }
     default:
-        fits = clamp(L1_BYTES / (elem * (tiles + streams(s) + 1)) / 64 * 64, 256, MAP_TILE);
+        fits = clamp(MAP_BYTES / (elem * (tiles + streams(s) + 1)) / 64 * 64, 256, MAP_TILE);
         l->tile_cols = clamp(product ? PRODUCT_COLS : fits, 1, c);
         l->tile_rows = clamp(product ? PRODUCT_ROWS : fits / l->tile_cols, 1, r);
     }
