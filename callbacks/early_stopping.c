@@ -15,14 +15,19 @@ static gr_status keep(gr_run *run, state *st)
     return st->weights ? GR_OK : GR_EMEM;
 }
 
+/* Before anything is trained: what has no direction is a mistake, not a surprise after the first epoch. */
+static gr_status train_begin(gr_run *run)
+{
+    const gr_EarlyStopping_spec *s = gr_run_spec(run);
+    return gr__monitor_sign(run, (const gr_spec *)s, s->monitor, s->mode, &((state *)gr_run_state(run))->sign);
+}
+
 static gr_status epoch_end(gr_run *run)
 {
     const gr_EarlyStopping_spec *s = gr_run_spec(run);
     state *st = gr_run_state(run);
     double value;
     int epoch = gr_run_epoch(run);
-    if (!st->sign)
-        GR_TRY(gr__monitor_sign(run, (const gr_spec *)s, s->monitor, s->mode, &st->sign));
     if (!gr__monitor_value(run, "EarlyStopping", s->monitor, &value) || epoch < s->start_from_epoch)
         return GR_OK;
     if (s->restore_best_weights && !st->weights) /* something to come back to, even if nothing ever improves */
@@ -77,6 +82,7 @@ const gr_callback_kind gr_EarlyStopping_kind = {.name = "EarlyStopping",
     .fields = fields,
     .family = "callback",
     .state_size = sizeof(state),
+    .on_train_begin = train_begin,
     .on_epoch_end = epoch_end,
     .on_train_end = train_end,
     .release = release};

@@ -21,14 +21,19 @@ static gr_status reduce(gr_run *run, const gr_ReduceLROnPlateau_spec *s, state *
     return GR_OK;
 }
 
+/* Before anything is trained: what has no direction is a mistake, not a surprise after the first epoch. */
+static gr_status train_begin(gr_run *run)
+{
+    const gr_ReduceLROnPlateau_spec *s = gr_run_spec(run);
+    return gr__monitor_sign(run, (const gr_spec *)s, s->monitor, s->mode, &((state *)gr_run_state(run))->sign);
+}
+
 static gr_status epoch_end(gr_run *run)
 {
     const gr_ReduceLROnPlateau_spec *s = gr_run_spec(run);
     state *st = gr_run_state(run);
     double value;
     GR_TRY(gr_run_set_log(run, "learning_rate", gr_run_rate(run)));
-    if (!st->sign)
-        GR_TRY(gr__monitor_sign(run, (const gr_spec *)s, s->monitor, s->mode, &st->sign));
     if (!gr__monitor_value(run, "ReduceLROnPlateau", s->monitor, &value))
         return GR_OK;
     if (st->cooldown > 0) {
@@ -62,4 +67,5 @@ const gr_callback_kind gr_ReduceLROnPlateau_kind = {.name = "ReduceLROnPlateau",
     .fields = fields,
     .family = "callback",
     .state_size = sizeof(state),
+    .on_train_begin = train_begin,
     .on_epoch_end = epoch_end};

@@ -230,6 +230,17 @@ gr_direction gr_run_direction(const gr_run *r, const char *monitor)
     return GR_DIRECTION_NONE;
 }
 
+const char *gr_run_directed(const gr_run *r, char *buf, size_t size)
+{
+    size_t n = (size_t)snprintf(buf, size, "loss");
+    for (int i = 0; i < r->model->n_metrics && n < size; i++)
+        if (gr__metric_direction(r->model->metric[i]) != GR_DIRECTION_NONE)
+            n += (size_t)snprintf(buf + n, size - n, ", %s", r->model->metric_name[i]);
+    if (n < size)
+        snprintf(buf + n, size - n, ", and these with val_ before them");
+    return buf;
+}
+
 /* ---- weights kept ------------------------------------------------------------------------------------------------ */
 
 struct gr_weights {

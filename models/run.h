@@ -68,6 +68,8 @@ GR_API void gr_run_note_restored(gr_run *run, int epoch);
 /* Which way `monitor` improves: val_ stripped, "loss" down, else the compiled metric's direction; NONE if it has
  * none. */
 GR_API gr_direction gr_run_direction(const gr_run *run, const char *monitor);
+/* The keys it knows that of, in words: "loss, accuracy, and these with val_ before them". Gives buf. */
+GR_API const char *gr_run_directed(const gr_run *run, char *buf, size_t size);
 /* A line to the log hook, unless the fit is silent. */
 GR_API void gr_run_say(gr_run *run, const char *format, ...) GR_PRINTF(2, 3);
 
