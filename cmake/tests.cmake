@@ -52,6 +52,12 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/README.md AND NOT GRAPE_SANITIZE)
     set_tests_properties(readme PROPERTIES ENVIRONMENT "CC=${CMAKE_C_COMPILER};OMP_NUM_THREADS=2" TIMEOUT 600 LABELS slow)
 endif()
 
+if(TARGET mnist_robust AND NOT GRAPE_MINIMAL)
+    add_test(NAME bad_input COMMAND ${PROJECT_SOURCE_DIR}/tests/bad_input.sh $<TARGET_FILE:mnist_robust>
+        ${PROJECT_SOURCE_DIR}/tests/fixtures)
+    set_tests_properties(bad_input PROPERTIES ENVIRONMENT "${grape_test_environment}" TIMEOUT 120)
+endif()
+
 # The tutorial in C++17, where there is a C++ compiler.
 if(EXISTS ${PROJECT_SOURCE_DIR}/tests/cxx_tutorial.cpp)
     include(CheckLanguage)

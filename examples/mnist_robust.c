@@ -108,14 +108,15 @@ static int best_epoch(const gr_history *h, const char *monitor)
     return gr_history_restored(h) ? gr_history_restored(h) : best + 1;
 }
 
-static void write_json(
+/* Under another name first: the file is there whole or not at all. */
+static bool write_json(
     const options *o, gr_model *m, const gr_history *h, gr_scores score, double first_ms, double data_ms)
 {
-    FILE *f = fopen(o->json, "w");
-    if (!f) {
-        fprintf(stderr, "mnist_robust: %s cannot be written\n", o->json);
-        exit(1);
-    }
+    char part[4096];
+    snprintf(part, sizeof part, "%s.part", o->json);
+    FILE *f = fopen(part, "w");
+    if (!f)
+        return false;
     fprintf(f, "{\"test_loss\": %.9g, \"test_accuracy\": %.9g, \"epochs\": %d, \"best_epoch\": %d,\n \"history\": {",
         score.loss, score.metric[0], gr_history_epochs(h), best_epoch(h, o->monitor));
     for (int i = 0; i < gr_history_key_count(h); i++) {
@@ -136,8 +137,47 @@ static void write_json(
         " \"weights_hash\": \"%016llx\"}\n",
         gr_history_step_ms(h), first_ms, data_ms, (double)usage.ru_maxrss / 1024,
         (unsigned long long)gr_model_weights_hash(m));
-    if (fclose(f) != 0)
+    bool good = !ferror(f);
+    if (fclose(f) == 0 && good && rename(part, o->json) == 0)
+        return true;
+    remove(part);
+    return false;
+}
+
+static bool folder_takes_files(const char *folder)
+{
+    struct stat s;
+    return stat(folder, &s) == 0 && S_ISDIR(s.st_mode) && access(folder, W_OK | X_OK) == 0;
+}
+
+/* What will be written at the end is tried before hours of training, not after. */
+static bool can_write(const options *o)
+{
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s", o->json ? o->json : "");
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0';
+    mkdir(o->out, 0777);
+    bool out = folder_takes_files(o->out), json = !o->json || folder_takes_files(slash ? folder : ".");
+    if (!out)
+        fprintf(stderr, "mnist_robust: the folder %s cannot be written\n", o->out);
+    if (!json)
         fprintf(stderr, "mnist_robust: %s cannot be written\n", o->json);
+    return out && json;
+}
+
+/* A number of at least `least`, and nothing else; or the program ends. */
+static double number(const char *option, const char *text, bool whole, double least)
+{
+    char *end;
+    double x = strtod(text, &end);
+    if (end == text || *end || !(x >= least && x <= 2147483647.0) || (whole && x != (double)(int)x)) {
+        fprintf(stderr, "mnist_robust: --%s: expected a %snumber of at least %g, found '%s'\n", option,
+            whole ? "whole " : "", least, text);
+        exit(2);
+    }
+    return x;
 }
 
 static options parse(int argc, char **argv)
@@ -154,16 +194,16 @@ static options parse(int argc, char **argv)
             o.data = optarg;
             break;
         case 's':
-            o.seed = atoi(optarg);
+            o.seed = (int)number("seed", optarg, true, 0);
             break;
         case 'e':
-            o.epochs = atoi(optarg);
+            o.epochs = (int)number("epochs", optarg, true, 1);
             break;
         case 'b':
-            o.batch = atoi(optarg) > 0 ? atoi(optarg) : -1;
-            break; /* 0 would mean the default */
+            o.batch = (int)number("batch", optarg, true, 1);
+            break;
         case 't':
-            o.threads = atoi(optarg);
+            o.threads = (int)number("threads", optarg, true, 1);
             break;
         case 'n':
             o.no_shuffle = true;
@@ -172,10 +212,10 @@ static options parse(int argc, char **argv)
             o.init = optarg;
             break;
         case 'c':
-            o.clipnorm = (float)atof(optarg), norm_given = true;
+            o.clipnorm = (float)number("clipnorm", optarg, false, 0), norm_given = true;
             break;
         case 'v':
-            o.clipvalue = (float)atof(optarg);
+            o.clipvalue = (float)number("clipvalue", optarg, false, 0);
             break;
         case 'm':
             o.monitor = optarg;
@@ -206,10 +246,8 @@ int main(int argc, char **argv)
     double start = seconds(CLOCK_MONOTONIC) - seconds(CLOCK_PROCESS_CPUTIME_ID); /* loading the program counts too */
     options o = parse(argc, argv);
     char file[4096];
-    if (mkdir(o.out, 0777) != 0 && access(o.out, W_OK) != 0) {
-        fprintf(stderr, "mnist_robust: the folder %s cannot be written\n", o.out);
+    if (!can_write(&o))
         return 1;
-    }
     if (o.threads)
         gr_set_num_threads(o.threads);
     gr_set_seed((uint64_t)o.seed);
@@ -249,13 +287,15 @@ int main(int argc, char **argv)
 
     snprintf(file, sizeof file, "%s/loss.png", o.out);
     plot(history, file);
-    printf("%s\n", file);
+    if (access(file, R_OK) == 0) /* without gnuplot a warning has said how to draw it */
+        printf("%s\n", file);
     snprintf(file, sizeof file, "%s/model.svg", o.out);
     gr_model_plot(robust, file);
     snprintf(file, sizeof file, "%s/model.safetensors", o.out);
     gr_model_save(robust, file);
-    if (o.json)
-        write_json(&o, robust, history, score, first_ms, data_ms);
+    bool told = !o.json || gr_error() != GR_OK || write_json(&o, robust, history, score, first_ms, data_ms);
+    if (!told)
+        fprintf(stderr, "mnist_robust: %s cannot be written\n", o.json);
     gr_history_print(history, stdout, 0);
     if (o.baseline && gr_error() == GR_OK) {
         gr_model *plain = plain_model(train, &o);
@@ -265,5 +305,5 @@ int main(int argc, char **argv)
         gr_model_free(plain);
     }
     gr_history_free(history), gr_model_free(robust), gr_dataset_free(&mnist);
-    return gr_report(stderr);
+    return gr_report(stderr) || !told;
 }
