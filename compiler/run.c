@@ -4,8 +4,7 @@
 
 enum { PART_NS = 15000 }; /* claiming a part costs 0.05 us; a thread that has to wait waits for one part at most */
 
-/* ---- planning -----------------------------------------------------------------------------------------------------
- */
+/* ---- planning ---------------------------------------------------------------------------------------------------- */
 
 /* Appends tasks begin .. end of a step as parts; only counts them while p->part is NULL. */
 static int put_parts(gr__plan *p, int n, int step, int64_t begin, int64_t end, bool whole)
@@ -57,8 +56,7 @@ gr_status gr__plan_parts(gr__plan *p)
     return GR_OK;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------
- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* The first failure is the run's. Messages are kept per thread, so another thread's is carried to the caller. */
 static void fail(gr__run *run, int thread, gr_status status)

@@ -41,8 +41,7 @@ typedef struct {
 
 static _Thread_local team *held; /* the team this thread leads */
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------
- */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 static inline void pause_briefly(void)
 {
@@ -107,8 +106,7 @@ static void change_turn(team *m, bool wake)
 #endif
 }
 
-/* ---- phases -------------------------------------------------------------------------------------------------------
- */
+/* ---- phases ------------------------------------------------------------------------------------------------------ */
 
 /* The next phase that has parts, or the end of the job. `thread` is who finished the last one. Setting up counts as one
  * part more: else a phase could end, and the next be set up, while this one's last counters are still to be written. */
@@ -193,8 +191,7 @@ static void lead(team *m, const gr__job *job)
     }
 }
 
-/* ---- the public side ----------------------------------------------------------------------------------------------
- */
+/* ---- the public side --------------------------------------------------------------------------------------------- */
 
 static void alone(const gr__job *job)
 {

@@ -5,8 +5,8 @@
  *
  *   x        float [B, h, w, c] or [B, l, c]: channels last
  *   options  size: one number for all axes or one each; strides (size); padding "valid" or "same" (as many windows as
- *            strides fit into x); or before and after by hand, less than the window. What is padded is never the largest
- *            and does not count in a mean
+ *            strides fit into x); or before and after by hand, less than the window. What is padded is never the
+ *            largest and does not count in a mean
  *   result   [B, h', w', c]
  *   errors   GR_ESHAPE for shapes and windows that do not fit, GR_EDTYPE for other dtypes, GR_ENAME for padding
  * Of equal largest elements the first, row by row, gets the gradient; a NaN is larger than everything. A window over
@@ -24,6 +24,7 @@ typedef struct {
     const char *padding;
     gr_shape before, after;
 } gr_pool_args;
+/* Described above. */
 GR_API gr_tensor *gr_max_pool_at(gr_at at, const gr_pool_args *args);
 GR_API gr_tensor *gr_max_pool(gr_tensor *x, gr_shape size);
 GR_API gr_tensor *gr_average_pool_at(gr_at at, const gr_pool_args *args);

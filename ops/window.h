@@ -1,4 +1,5 @@
-/* ops/window.h: windows that slide over the axes between the first and the last, for conv_ops.c and pool_ops.c. Not public.
+/* ops/window.h: windows that slide over the axes between the first and the last, for conv_ops.c and pool_ops.c. Not
+ * public.
  *
  *     position t of the window at result o lies at  o * stride + t * dilation - before,  outside 0 .. in-1: padding */
 #ifndef GRAPE_OPS_WINDOW_H
@@ -6,8 +7,8 @@
 
 #include "core/node.h"
 
-/* Attributes of all these ops; each shape has one entry per axis that the window slides over. What an op does not use is
- * not in its field table, and stays 0. */
+/* Attributes of all these ops; each shape has one entry per axis that the window slides over. What an op does not use
+ * is not in its field table, and stays 0. */
 typedef struct {
     gr_shape size;    /* of the window, where no kernel says it */
     gr_shape strides; /* 1 or more */
@@ -22,8 +23,8 @@ typedef struct {
 } gr__slide;
 enum { GR_WINDOW_AXES = 2 };
 
-/* The axes of an operand of sizes `in` under a window of sizes `size` (n each). Whatever is wrong with the attributes or
- * does not fit is recorded by gr_infer_fail; the window's fault is named as argument `window`. */
+/* The axes of an operand of sizes `in` under a window of sizes `size` (n each). Whatever is wrong with the attributes
+ * or does not fit is recorded by gr_infer_fail; the window's fault is named as argument `window`. */
 gr_status gr__window_infer(const gr_infer *f, const gr__window *a, int n, const int64_t *in, const int64_t *size,
     const char *window, gr__slide *out);
 /* The same of what was inferred before. Fewer than GR_WINDOW_AXES axes get leading ones of size 1. */
@@ -48,8 +49,8 @@ bool gr__window_options(
 /* s with one entry for each of n axes: no entry gives those of `otherwise`, one stands for all. */
 gr_shape gr__per_axis(gr_shape s, gr_shape otherwise, int n);
 
-/* Elements begin .. end-1 of rows of `width` elements as at most three rectangles (rows r0 .. r1-1, columns c0 .. c1-1):
- * the end of a row, whole rows, the start of a row. */
+/* Elements begin .. end-1 of rows of `width` elements as at most three rectangles (rows r0 .. r1-1, columns c0 ..
+ * c1-1): the end of a row, whole rows, the start of a row. */
 typedef struct {
     int64_t r0, r1, c0, c1;
 } gr__piece;

@@ -50,8 +50,8 @@ static const gr_allocator gr_injecting = {gr_inject_alloc, gr_inject_resize, gr_
 typedef bool (*gr_work)(void *ctx, uint64_t *hash);
 
 /* Fails every allocation of the work once, then every one and all after it: the first 500 points, and 25 of each 1,000
- * beyond (GRAPE_TEST_ALL=1: all of them). Each time the work fails with GR_EMEM, leaves no block behind, and right after it
- * the same work gives the same bits as ever. A work that `absorbs` may also succeed without a word. */
+ * beyond (GRAPE_TEST_ALL=1: all of them). Each time the work fails with GR_EMEM, leaves no block behind, and right
+ * after it the same work gives the same bits as ever. A work that `absorbs` may also succeed without a word. */
 static inline void gr_fail_every_allocation(const char *name, gr_work work, void *ctx, bool absorbs)
 {
     uint64_t fresh = 0, got = 0;
@@ -66,8 +66,8 @@ static inline void gr_fail_every_allocation(const char *name, gr_work work, void
     const int64_t points = injector.seen - start;
     int64_t failures = 0, fired = 0;
     if (!GR_EXPECT(good && gr_error() == GR_OK, "%s, undisturbed: %s", name, gr_error_message()) ||
-        !GR_EXPECT(points > 0 && injector.live == live, "%s, undisturbed: %d allocations, %d blocks left", name, (int)points,
-            (int)(injector.live - live)))
+        !GR_EXPECT(points > 0 && injector.live == live, "%s, undisturbed: %d allocations, %d blocks left", name,
+            (int)points, (int)(injector.live - live)))
         goto done;
     for (int mode = 0; mode < 2; mode++)
         for (int64_t k = 1; k <= points && failures < 10; k += k < 500 || all ? 1 : 40) {
@@ -87,8 +87,8 @@ static inline void gr_fail_every_allocation(const char *name, gr_work work, void
             ok &= GR_EXPECT(work(ctx, &got) && gr_error() == GR_OK && got == fresh,
                 "%s: after allocation %d of %d failed, %s: other bits, or \"%s\"", name, (int)k, (int)points, times,
                 gr_error_message());
-            ok &= GR_EXPECT(injector.live == live, "%s: allocation %d of %d, %s: %d blocks are left", name, (int)k, (int)points,
-                times, (int)(injector.live - live));
+            ok &= GR_EXPECT(injector.live == live, "%s: allocation %d of %d, %s: %d blocks are left", name, (int)k,
+                (int)points, times, (int)(injector.live - live));
             gr_error_clear();
             failures += !ok;
             injector.live = live; /* told once */

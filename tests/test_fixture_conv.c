@@ -20,7 +20,8 @@ static const char *bracketed(const fixture *f, int i, char *out, size_t size)
         char *equals = strchr(word, '=');
         bool list = false;
         for (size_t k = 0; equals && k < sizeof lists / sizeof *lists; k++)
-            list = list || (strlen(lists[k]) == (size_t)(equals - word) && strncmp(word, lists[k], strlen(lists[k])) == 0);
+            list =
+                list || (strlen(lists[k]) == (size_t)(equals - word) && strncmp(word, lists[k], strlen(lists[k])) == 0);
         snprintf(value, sizeof value, list ? "[%s]" : "%s", equals ? equals + 1 : "");
         n += (size_t)snprintf(out + n, size - n, "%s%.*s=%s", out[n - 1] == '(' ? "" : ", ",
             (int)(equals ? equals - word : 0), word, value);

@@ -169,8 +169,7 @@ static void a_circle_through_another_group_is_refused(void)
     gr_tape_free(t);
 }
 
-/* ---- what the environment asks for ----------------------------------------------------------------------------------
- */
+/* ---- what the environment asks for ------------------------------------------------------------------------------- */
 
 static char heard[20000];
 static void listen(void *user, gr_log_level level, const char *text)

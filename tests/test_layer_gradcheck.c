@@ -4,6 +4,7 @@
 #include "ops/ops.h"
 #include "tests/harness.h"
 
+/* long: a table */
 static void every_layer_has_the_right_gradient(void)
 {
     const struct {
@@ -33,7 +34,8 @@ static void every_layer_has_the_right_gradient(void)
         {"conv 1d, causal", {.layer = gr_Conv1D(3, GR_SHAPE(3), .padding = "causal"), .shape = GR_SHAPE(2, 6, 2)}},
         {"depthwise conv 2d", {.layer = gr_DepthwiseConv2D(GR_SHAPE(3), .depth_multiplier = 2),
             .shape = GR_SHAPE(2, 4, 5, 3)}},
-        {"depthwise conv 1d", {.layer = gr_DepthwiseConv1D(GR_SHAPE(3), .padding = "same"), .shape = GR_SHAPE(2, 5, 3)}},
+        {"depthwise conv 1d", {.layer = gr_DepthwiseConv1D(GR_SHAPE(3), .padding = "same"),
+            .shape = GR_SHAPE(2, 5, 3)}},
         {"max pooling 2d", {.layer = gr_MaxPooling2D(), .shape = GR_SHAPE(2, 4, 6, 3)}},
         {"max pooling 1d", {.layer = gr_MaxPooling1D(.pool_size = GR_SHAPE(3), .strides = GR_SHAPE(2),
             .padding = "same"), .shape = GR_SHAPE(2, 7, 3)}},
@@ -42,7 +44,8 @@ static void every_layer_has_the_right_gradient(void)
         {"average pooling 1d", {.layer = gr_AveragePooling1D(GR_SHAPE(2)), .shape = GR_SHAPE(2, 6, 2)}},
         {"global max pooling 2d", {.layer = gr_GlobalMaxPooling2D(), .shape = GR_SHAPE(2, 3, 4, 2)}},
         {"global max pooling 1d", {.layer = gr_GlobalMaxPooling1D(.keepdims = true), .shape = GR_SHAPE(2, 5, 2)}},
-        {"global average pooling 2d", {.layer = gr_GlobalAveragePooling2D(.keepdims = true), .shape = GR_SHAPE(2, 3, 4, 2)}},
+        {"global average pooling 2d", {.layer = gr_GlobalAveragePooling2D(.keepdims = true),
+            .shape = GR_SHAPE(2, 3, 4, 2)}},
         {"global average pooling 1d", {.layer = gr_GlobalAveragePooling1D(), .shape = GR_SHAPE(2, 5, 2)}},
         {"zero padding", {.layer = gr_ZeroPadding2D(.padding = GR_SHAPE(1, 0, 2, 1)), .shape = GR_SHAPE(2, 3, 2, 2)}},
         {"cropping", {.layer = gr_Cropping2D(.cropping = GR_SHAPE(1, 0)), .shape = GR_SHAPE(2, 4, 2, 2)}},
@@ -54,7 +57,8 @@ static void every_layer_has_the_right_gradient(void)
         {"leaky relu as a layer", {.layer = gr_LeakyReLU(), .shape = GR_SHAPE(4, 5)}},
         {"elu as a layer", {.layer = gr_ELU(.alpha = 0.5), .shape = GR_SHAPE(4, 5)}},
         {"softmax over axis 1", {.layer = gr_Softmax(.axis = 1), .shape = GR_SHAPE(2, 3, 4)}},
-        {"add with broadcasting", {.layer = gr_Add(), .shape = GR_SHAPE(3, 4), .more = {GR_SHAPE(3, 1), GR_SHAPE(3, 4)}}},
+        {"add with broadcasting", {.layer = gr_Add(), .shape = GR_SHAPE(3, 4),
+            .more = {GR_SHAPE(3, 1), GR_SHAPE(3, 4)}}},
         {"multiply", {.layer = gr_Multiply(), .shape = GR_SHAPE(3, 4), .more = {GR_SHAPE(3, 4)}}},
         {"subtract", {.layer = gr_Subtract(), .shape = GR_SHAPE(3, 4), .more = {GR_SHAPE(3, 4)}}},
         {"average", {.layer = gr_Average(), .shape = GR_SHAPE(3, 4), .more = {GR_SHAPE(3, 4), GR_SHAPE(3, 4)}}},

@@ -28,7 +28,7 @@ static gr_array *keep(gr_array *a, uint64_t *hash)
     return a;
 }
 
-/* ---- the tutorial ------------------------------------------------------------------------------------------------- */
+/* ---- the tutorial ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     gr_array *x, *y;
@@ -61,8 +61,8 @@ static gr_model *model(void)
 {
     gr_set_seed(11);
     gr_model *m = gr_sequential(gr_Input(GR_SHAPE(WIDTH)), gr_Dense(16, .activation = "relu", .name = "first"),
-        gr_BatchNormalization(), gr_Dense(8, .activation = "relu"), gr_BatchNormalization(.name = "norm"), gr_Dropout(0.1),
-        gr_Dense(CLASSES, .activation = "softmax"));
+        gr_BatchNormalization(), gr_Dense(8, .activation = "relu"), gr_BatchNormalization(.name = "norm"),
+        gr_Dropout(0.1), gr_Dense(CLASSES, .activation = "softmax"));
     gr_compile(m, .optimizer = gr_Adam(.clipnorm = 1.0f), .loss = "categorical_crossentropy", .metrics = {"accuracy"});
     if (gr_error() == GR_OK)
         return m;
@@ -121,7 +121,7 @@ static void the_tutorial_survives(void)
     gr_fail_every_allocation("tutorial", tutorial, NULL, true);
 }
 
-/* ---- a model goes on after a failure ------------------------------------------------------------------------------ */
+/* ---- a model goes on after a failure ----------------------------------------------------------------------------- */
 
 typedef struct {
     set s;
@@ -191,7 +191,8 @@ static void a_step_that_finds_no_memory_changes_nothing(void)
         gr_error_clear();
         GR_EXPECT(gr_model_weights_hash(m) == before, "allocation %d: the weights have moved", (int)k);
         GR_EXPECT(injector.live == live, "allocation %d: %d blocks are left", (int)k, (int)(injector.live - live));
-        CU_ASSERT_EQUAL(gr__step_run(step, &s.data, rows, 64, (uint64_t)k, &loss, NULL), GR_OK); /* the old size still runs */
+        /* the old size still runs */
+        CU_ASSERT_EQUAL(gr__step_run(step, &s.data, rows, 64, (uint64_t)k, &loss, NULL), GR_OK);
     }
     CU_ASSERT(fired > 0);
     gr_model_free(m);
@@ -199,7 +200,7 @@ static void a_step_that_finds_no_memory_changes_nothing(void)
     gr_set_allocator(NULL);
 }
 
-/* ---- programs ----------------------------------------------------------------------------------------------------- */
+/* ---- programs ---------------------------------------------------------------------------------------------------- */
 
 static bool reset(gr_variable *w)
 {
@@ -225,8 +226,10 @@ static bool program(void *ctx, uint64_t *hash)
     gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 6), "x"), *v = gr_read(t, w), *g = GR_BAD;
     gr_tensor *y = gr_layer_norm(gr_gelu(gr_matmul(x, v)), NULL, NULL);
     gr_tensor *loss = gr_mean(gr_square(gr_sub(y, gr_flip(y, -1))));
-    loss = gr_add(loss, gr_mean(gr_logsumexp(gr_concatenate(2, (gr_tensor *[]){y, gr_slice(x, GR_SHAPE(0, 1))}, -1), .axes = GR_SHAPE(-1))));
-    if (gr_grad(loss, &v, 1, &g) != GR_OK || gr_status_of(gr_assign(v, gr_sub(v, gr_mul(g, gr_scalar(g, 0.1))))) != GR_OK)
+    loss = gr_add(loss, gr_mean(gr_logsumexp(gr_concatenate(2, (gr_tensor *[]){y, gr_slice(x, GR_SHAPE(0, 1))}, -1),
+                            .axes = GR_SHAPE(-1))));
+    if (gr_grad(loss, &v, 1, &g) != GR_OK ||
+        gr_status_of(gr_assign(v, gr_sub(v, gr_mul(g, gr_scalar(g, 0.1))))) != GR_OK)
         goto done;
     text = gr_tape_text(t);
     back = text ? gr_tape_parse(text, 1, &w) : NULL;
@@ -274,7 +277,7 @@ static void gradient_checks_survive(void)
     gr_fail_every_allocation("gradcheck", checks, NULL, true);
 }
 
-/* ---- files -------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static int open_files(void)
 {

@@ -23,7 +23,8 @@ static const row rows[] = {
 enum { ROWS = sizeof rows / sizeof *rows, IMAGES = 2 };
 
 /* Index of the window's largest element (the first), its sum and its number of elements. */
-static int64_t window(const row *r, const double *x, int64_t image, int64_t i, int64_t k, int64_t c, double *sum, int *n)
+static int64_t window(
+    const row *r, const double *x, int64_t image, int64_t i, int64_t k, int64_t c, double *sum, int *n)
 {
     int64_t best = -1;
     *sum = 0, *n = 0;
@@ -170,8 +171,10 @@ static void impossible_options_are_named(void)
         {"padding: expected valid or same, found \"causal\"", {.x = x, .size = GR_SHAPE(2), .padding = "causal"}},
         {"size: expected 2 sizes of 1 or more, found []", {.x = x, .strides = GR_SHAPE(2)}},
         {"size: expected 2 sizes of 1 or more, found [2, 2, 2]", {.x = x, .size = GR_SHAPE(2, 2, 2)}},
-        {"size: expected 1 .. 2147483647 along its axis 1, found 0", {.x = x, .size = GR_SHAPE(2, 0), .strides = GR_SHAPE(1)}},
-        {"size: expected a window that spans at most the 6 of axis 1 and its padding, found 7", {.x = x, .size = GR_SHAPE(7)}},
+        {"size: expected 1 .. 2147483647 along its axis 1, found 0",
+            {.x = x, .size = GR_SHAPE(2, 0), .strides = GR_SHAPE(1)}},
+        {"size: expected a window that spans at most the 6 of axis 1 and its padding, found 7",
+            {.x = x, .size = GR_SHAPE(7)}},
         {"strides: expected 2 sizes of 1 or more, found [0, 0]", {.x = x, .size = GR_SHAPE(2), .strides = GR_SHAPE(0)}},
         {"size: expected an element of x in every window", {.x = x, .size = GR_SHAPE(2), .before = GR_SHAPE(2)}},
         {"x: expected rank 3 or 4, found [6, 6]", {.x = m, .size = GR_SHAPE(2)}},
@@ -183,7 +186,8 @@ static void impossible_options_are_named(void)
             gr_tensor *y = mean ? gr_average_pool_at(GR_HERE, &wrong[i].args) : gr_max_pool_at(GR_HERE, &wrong[i].args);
             char want[200];
             snprintf(want, sizeof want, "%s_pool: argument %s", mean ? "average" : "max", wrong[i].text);
-            GR_EXPECT(y == GR_BAD && strstr(gr_error_message(), want), "expected '%s' in: %s", want, gr_error_message());
+            GR_EXPECT(
+                y == GR_BAD && strstr(gr_error_message(), want), "expected '%s' in: %s", want, gr_error_message());
             gr_error_clear();
         }
     gr_tape_free(t);

@@ -203,8 +203,7 @@ static void assign_if_keeps_the_value_where_the_condition_is_false(void)
     gr_program_free(p), gr_tape_free(t), gr_variable_free(v);
 }
 
-/* ---- memory that runs out ------------------------------------------------------------------------------------------
- */
+/* ---- memory that runs out ---------------------------------------------------------------------------------------- */
 
 static int64_t left; /* allocations until the next one fails; negative: none does */
 static void *failing_alloc(void *user, size_t bytes)
@@ -265,8 +264,7 @@ static void every_failed_allocation_is_an_error_and_no_more(void)
     gr_array_free(in), gr_array_free(out), gr_tape_free(t), gr_variable_free(w), gr_variable_free(n);
 }
 
-/* ---- two at once ---------------------------------------------------------------------------------------------------
- */
+/* ---- two at once ------------------------------------------------------------------------------------------------- */
 
 static void *train(void *result)
 {
@@ -299,8 +297,7 @@ static void two_programs_run_in_two_threads_at_once(void)
     CU_ASSERT_EQUAL(b, alone);
 }
 
-/* ---- looking inside ------------------------------------------------------------------------------------------------
- */
+/* ---- looking inside ---------------------------------------------------------------------------------------------- */
 
 static void the_first_nan_is_reported_with_its_op_and_place(void)
 {

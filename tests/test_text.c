@@ -384,8 +384,7 @@ static void every_op_comes_back_with_its_attributes(void)
     GR_EXPECT(ops > 80, "only %d ops", ops);
 }
 
-/* ---- limits -------------------------------------------------------------------------------------------------------
- */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static void printing_to_a_file_reports_its_failure(void)
 {

@@ -26,8 +26,8 @@ static bool kernel_sizes(const gr_layer *l, gr_shape size, int axes, gr_tensor *
         good = s->dim[i] >= 1;
     }
     if (!good)
-        gr_op_fail(l->at, GR_ESHAPE, l->kind->name, "kernel_size", 1, &x, "expected %d sizes of 1 or more, found %s", axes,
-            gr_shape_text(size, text, sizeof text));
+        gr_op_fail(l->at, GR_ESHAPE, l->kind->name, "kernel_size", 1, &x, "expected %d sizes of 1 or more, found %s",
+            axes, gr_shape_text(size, text, sizeof text));
     return good;
 }
 
@@ -42,7 +42,8 @@ static gr_tensor *conv_call(gr_build *b, const void *spec, gr_tensor *x)
         return GR_BAD;
     if (c % s->groups || s->filters % s->groups)
         return gr_op_fail(l->at, GR_ESHAPE, l->kind->name, "groups", 1, &x,
-            "expected a divisor of the %lld channels and the %d filters, found %d", (long long)c, s->filters, s->groups);
+            "expected a divisor of the %lld channels and the %d filters, found %d", (long long)c, s->filters,
+            s->groups);
     k.dim[axes] = c / s->groups;
     k.dim[axes + 1] = s->filters;
     gr_tensor *kernel =

@@ -1,6 +1,6 @@
-/* models/layers/images.h: the layers for pictures and other signals: convolutions, pooling, padding, enlarging. Channels
- * last: [B, h, w, c] for the 2D ones, [B, l, c] for the 1D ones. A list of sizes with one number stands for all axes.
- * Included by layers.h, which says what all layers have in common. */
+/* models/layers/images.h: the layers for pictures and other signals: convolutions, pooling, padding, enlarging.
+ * Channels last: [B, h, w, c] for the 2D ones, [B, l, c] for the 1D ones. A list of sizes with one number stands for
+ * all axes. Included by layers.h, which says what all layers have in common. */
 #ifndef GRAPE_MODELS_LAYERS_IMAGES_H
 #define GRAPE_MODELS_LAYERS_IMAGES_H
 
@@ -89,7 +89,8 @@ extern GR_API const gr_layer_kind gr_GlobalMaxPooling1D_kind, gr_GlobalMaxPoolin
 #define gr_GlobalAveragePooling2D(...) GR_SPEC(gr_GlobalAveragePooling2D, __VA_ARGS__)
 
 /* Zeros around a picture, or as much of it cut off: [B, h, w, c].
- *   options  padding or cropping: one number for all sides (1), two for height and width, or top, bottom, left, right */
+ *   options  padding or cropping: one number for all sides (1), two for height and width, or top, bottom, left,
+ *            right */
 typedef struct {
     gr_layer base;
     gr_shape padding;

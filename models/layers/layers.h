@@ -131,7 +131,8 @@ extern GR_API const gr_layer_kind gr_RepeatVector_kind;
 #define gr_RepeatVector(...) GR_SPEC(gr_RepeatVector, .n = __VA_ARGS__)
 
 /* A row of a table for each integer: [B, ...] -> [B, ..., output_dim].
- *   x        integers 0 .. input_dim-1, or floats that hold such; negative ones count from the end, others are GR_ERANGE
+ *   x        integers 0 .. input_dim-1, or floats that hold such; negative ones count from the end, others are
+ *            GR_ERANGE
  *            when the model runs
  *   weights  embeddings [input_dim, output_dim] */
 typedef struct {

@@ -44,7 +44,10 @@ static bool sides(const gr_layer *l, const char *option, gr_shape given, gr_tens
     char text[200];
     bool good = given.rank <= 2 || given.rank == 4;
     for (int i = 0; i < 4; i++) {
-        side[i] = given.rank == 0 ? 1 : given.rank == 1 ? given.dim[0] : given.rank == 2 ? given.dim[i / 2] : given.dim[i];
+        side[i] = given.rank == 0   ? 1
+                  : given.rank == 1 ? given.dim[0]
+                  : given.rank == 2 ? given.dim[i / 2]
+                                    : given.dim[i];
         good = good && side[i] >= 0 && side[i] <= INT32_MAX;
     }
     if (!good)
