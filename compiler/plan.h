@@ -127,7 +127,7 @@ typedef struct gr__opaque {
     int *in_buffer, *out_buffer;
     int64_t count;   /* elements of result 0 */
     int64_t scratch; /* bytes */
-    bool ranged;
+    int64_t range;   /* of a GR_RANGED op: elements per task; else 0 */
 } gr__opaque;
 
 typedef struct gr__copy { /* commit of a buffer into a variable */

@@ -4,7 +4,11 @@
 #include "ops/kernels/panel.h"
 #include <string.h>
 
-enum { RANGE = 4096, COPY_BYTES = 65536 }; /* elements of a ranged eval per task; bytes of a copy per task */
+enum {
+    RANGE = 4096,       /* elements of a ranged eval per task, or as many units as these are; */
+    DEAR_FLOPS = 16,    /* an element of so many operations is computed by a kernel near the machine's peak */
+    COPY_BYTES = 65536, /* of a copy per task */
+};
 
 static void add_ref(gr__plan *p, gr__step *s, int value, int buffer, bool write)
 {
@@ -31,9 +35,17 @@ static gr_status run_opaque(gr__run *run, const gr__step *s, int thread, int64_t
         .seed = run->seed,
         .step = run->step,
         .at = o->node->at};
-    c.begin = o->ranged ? begin * RANGE : 0;
-    c.end = o->ranged && end * RANGE < o->count ? end * RANGE : o->count;
+    c.begin = begin * o->range;
+    c.end = o->range && end * o->range < o->count ? end * o->range : o->count;
     return gr__call_eval(o->node, &c);
+}
+
+static int64_t range_of(const gr_call *c)
+{
+    if (!(c->op->traits & GR_RANGED))
+        return 0;
+    const int64_t unit = c->op->unit ? c->op->unit(c) : 1;
+    return unit >= RANGE ? unit : unit > 1 ? RANGE / unit * unit : RANGE;
 }
 
 static gr_buffer typed(const gr__plan *p, const gr_tensor *x)
@@ -77,15 +89,16 @@ static gr_status opaque_step(gr__plan *p, gr__step *s, int id)
         .at = n->node->at};
     o->scratch = n->node->op->scratch ? n->node->op->scratch(&c) : 0;
     p->scratch = o->scratch > p->scratch ? o->scratch : p->scratch;
-    o->ranged = n->node->op->traits & GR_RANGED;
     s->fn = run_opaque;
     s->arg = o;
-    s->tasks = o->ranged ? (o->count + RANGE - 1) / RANGE : 1;
-    s->tasks = s->tasks ? s->tasks : 1;
-    s->fallible = !o->ranged || (n->node->op->traits & GR_CHECKED_DATA);
-    s->pinned = !(n->node->op->traits & (GR_RANGED | GR_PARALLEL));
     s->flops = n->node->op->flops && n->low ? n->node->op->flops(n->low) : (double)o->count;
-    s->task_ns = (50 + s->flops * 0.5 + s->bytes * 0.05) / (double)s->tasks;
+    const bool dear = s->flops >= DEAR_FLOPS * (double)o->count;
+    o->range = range_of(&c);
+    s->tasks = o->range ? (o->count + o->range - 1) / o->range : 1;
+    s->tasks = s->tasks ? s->tasks : 1;
+    s->fallible = !o->range || (n->node->op->traits & GR_CHECKED_DATA);
+    s->pinned = !(n->node->op->traits & (GR_RANGED | GR_PARALLEL));
+    s->task_ns = (50 + s->flops * (dear ? 0.01 : 0.5) + s->bytes * 0.05) / (double)s->tasks;
     snprintf(s->name, sizeof s->name, "%s", n->node->op->name);
     return GR_OK;
 }

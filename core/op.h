@@ -166,6 +166,9 @@ struct gr_op {
     gr_status (*eval_f32)(const gr_call *c); /* the op's float type is float32 (or it has none) */
     gr_status (*eval_f64)(const gr_call *c); /* NULL: "f32 only" */
     int64_t (*scratch)(const gr_call *c);    /* bytes wanted in c->scratch; NULL: none */
+    /* GR_RANGED: elements of the result that eval would rather have together (a row, an image); any split is right.
+     * A function of types and shapes. NULL: none. */
+    int64_t (*unit)(const gr_call *c);
     void (*vjp)(gr_vjp *v); /* NULL without GR_NO_GRADIENT: differentiating is an error that names the op */
     void (*lower)(gr_lowering *l);           /* NULL: opaque */
     double (*flops)(const gr_lowering *l);   /* NULL: one an element of the result */

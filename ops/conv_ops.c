@@ -157,11 +157,11 @@ static gr__conv job_of_call(const gr_call *c)
     return job_of(c->op, c->attr, c->in[0].shape, c->in[1].shape, c->out[0].shape);
 }
 
-/* The gradient for the input reads the kernel turned, which each call does for itself: it takes a hundredth of the
- * time. */
-static int64_t turned_bytes(const gr_call *c, const gr__conv *j)
+/* Room for a kernel: the gradient for the input reads it turned, which each call does for itself (a hundredth of the
+ * time in a sixteenth of the work); a kernel's gradient is summed up from those of some images each. */
+static int64_t room_bytes(const gr_call *c, const gr__conv *j)
 {
-    if (direction_of(c->op) != TO_INPUT)
+    if (direction_of(c->op) == FORWARD)
         return 0;
     return (j->kh * j->kw * (j->c / j->groups) * j->o * gr_dtype_size(c->out[0].dtype) + 63) & -64;
 }
@@ -169,7 +169,39 @@ static int64_t turned_bytes(const gr_call *c, const gr__conv *j)
 static int64_t conv_scratch(const gr_call *c)
 {
     const gr__conv j = job_of_call(c);
-    return turned_bytes(c, &j) + (int64_t)gr__conv_scratch(&j, (size_t)gr_dtype_size(c->out[0].dtype));
+    return room_bytes(c, &j) + (int64_t)gr__conv_scratch(&j, (size_t)gr_dtype_size(c->out[0].dtype));
+}
+
+#define ADD_BOX(T)                                                                                                     \
+    static void add_box_##T(const gr__conv_part *p, int64_t width, T *restrict to, const T *restrict from)             \
+    {                                                                                                                  \
+        for (int64_t r = p->r0; r < p->r1; r++)                                                                        \
+            for (int64_t k = p->c0; k < p->c1; k++)                                                                    \
+                to[r * width + k] += from[r * width + k];                                                              \
+    }
+ADD_BOX(float)
+ADD_BOX(double)
+
+/* The gradient of a kernel as a sum of those of some images each, so that rounding errors do not add up along one chain
+ * of all pixels. How many images is a matter of shape alone. */
+enum { CHAIN = 4096 }; /* pixels */
+static void sum_of_parts(const gr__conv *j, gr__conv_part p, bool is_double, void *room)
+{
+    void (*const run)(const gr__conv *, const gr__conv_part *) = is_double ? gr__conv_dw_f64 : gr__conv_dw_f32;
+    const int64_t pixels = j->oh * j->ow, some = pixels < CHAIN ? CHAIN / pixels : 1;
+    void *whole = p.out;
+    p.n1 = some < j->n ? some : j->n;
+    run(j, &p);
+    p.out = room;
+    for (int64_t n = some; n < j->n; n += some) {
+        p.n0 = n;
+        p.n1 = n + some < j->n ? n + some : j->n;
+        run(j, &p);
+        if (is_double)
+            add_box_double(&p, j->o, whole, room);
+        else
+            add_box_float(&p, j->o, whole, room);
+    }
 }
 
 static gr_status conv_eval(const gr_call *c)
@@ -180,9 +212,8 @@ static gr_status conv_eval(const gr_call *c)
     gr__conv_part p = {.in = c->in[0].data, .weights = c->in[1].data, .out = c->out[0].data, .n1 = j.n};
     gr__piece piece[3];
     const int n = gr__pieces(c->begin, c->end, d == TO_INPUT ? j.c : j.o, piece);
-    p.scratch = c->scratch;
+    p.scratch = d == FORWARD ? c->scratch : (char *)c->scratch + room_bytes(c, &j);
     if (d == TO_INPUT && n > 0) {
-        p.scratch = (char *)c->scratch + turned_bytes(c, &j);
         if (is_double)
             gr__conv_turn_f64(&j, c->in[1].data, c->scratch);
         else
@@ -196,9 +227,23 @@ static gr_status conv_eval(const gr_call *c)
         else if (d == TO_INPUT)
             (is_double ? gr__conv_dx_f64 : gr__conv_dx_f32)(&j, &p);
         else
-            (is_double ? gr__conv_dw_f64 : gr__conv_dw_f32)(&j, &p);
+            sum_of_parts(&j, p, is_double, c->scratch);
     }
     return GR_OK;
+}
+
+/* Rows of pixels; so many that the kernel is turned for few calls; and a sixteenth of a kernel's rows, all of which read
+ * all of x. */
+enum { CALLS = 16 };
+static int64_t conv_unit(const gr_call *c)
+{
+    const direction d = direction_of(c->op);
+    const gr_shape s = c->out[0].shape;
+    const int64_t size = gr_shape_size(s), channels = s.dim[s.rank - 1];
+    const int64_t row = (d == TO_KERNEL ? 1 : s.dim[s.rank - 2]) * channels;
+    if (size == 0 || d == FORWARD)
+        return size ? row : 1;
+    return (size / row + CALLS - 1) / CALLS * row;
 }
 
 static double conv_flops(const gr_lowering *l)
@@ -279,6 +324,7 @@ static void kernel_grad_vjp(gr_vjp *v) /* dy[0] is shaped like a kernel */
         .infer = f_infer,                                                                                              \
         .eval_f32 = conv_eval,                                                                                         \
         .eval_f64 = conv_eval,                                                                                         \
+        .unit = conv_unit,                                                                                             \
         .scratch = conv_scratch,                                                                                       \
         .vjp = f_vjp,                                                                                                  \
         .flops = conv_flops,                                                                                           \

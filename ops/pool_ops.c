@@ -230,6 +230,12 @@ static gr_status pool_eval(const gr_call *c)
     return GR_OK;
 }
 
+static int64_t pool_unit(const gr_call *c) /* an image */
+{
+    const int64_t n = c->out[0].shape.dim[0];
+    return n > 0 ? gr_shape_size(c->out[0].shape) / n : 1;
+}
+
 static double pool_flops(const gr_lowering *l)
 {
     const gr__window *w = l->attr;
@@ -299,6 +305,7 @@ static void average_back_vjp(gr_vjp *v)
         .infer = f_infer,                                                                                              \
         .eval_f32 = pool_eval,                                                                                         \
         .eval_f64 = pool_eval,                                                                                         \
+        .unit = pool_unit,                                                                                             \
         .vjp = f_vjp,                                                                                                  \
         .flops = pool_flops,                                                                                           \
         .samples = GR_SAMPLES(__VA_ARGS__)}

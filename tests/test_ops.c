@@ -20,6 +20,7 @@ static void every_op_has_what_the_suite_needs(void)
         GR_EXPECT(op->eval_f32 && op->eval_f64, "%s has no float32 or no float64 eval", op->name);
         GR_EXPECT(op->vjp || (op->traits & GR_NO_GRADIENT), "%s has no gradient and does not say so", op->name);
         GR_EXPECT(op->n_in == -1 || op->n_in == 0 || op->in_names, "%s does not name its arguments", op->name);
+        GR_EXPECT(!op->unit || (op->traits & GR_RANGED), "%s has units, but its eval is not ranged", op->name);
     }
 }
 
