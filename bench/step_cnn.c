@@ -1,5 +1,5 @@
-/* bench/step_cnn.c: a small convolutional network's training step: conv 3x3x32, max-pool, conv 3x3x64, max-pool, dense 128,
- * dense 10; pictures of 28x28, batch 128, Adam. Driven by bench/run cnn; see bench/net.h. */
+/* bench/step_cnn.c: a small convolutional network's training step: conv 3x3x32, max-pool, conv 3x3x64, max-pool, dense
+ * 128, dense 10; pictures of 28x28, batch 128, Adam. Driven by bench/run cnn; see bench/net.h. */
 #include "bench/net.h"
 
 static gr_model *network(const bench_options *o)

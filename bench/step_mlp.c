@@ -1,5 +1,5 @@
-/* bench/step_mlp.c: the tutorial's training step as a user has it, gr_compile and gr_fit: dense and batch normalization,
- * Adam with clipnorm 1, batch 128. Other widths by --widths. Driven by bench/run mlp; see net.h. */
+/* bench/step_mlp.c: the tutorial's training step as a user has it, gr_compile and gr_fit: dense and batch
+ * normalization, Adam with clipnorm 1, batch 128. Other widths by --widths. Driven by bench/run mlp; see net.h. */
 #include "bench/net.h"
 
 static gr_model *network(const bench_options *o)

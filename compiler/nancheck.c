@@ -1,6 +1,6 @@
 /* compiler/nancheck.c: GRAPE_NANCHECK=1 runs one node after the other and stops at the first that makes NaN or infinity
- * out of finite numbers, or, where they came in with the data, at the first of a layer that they reach. Commits come last
- * in such a plan, so nothing has been assigned by then. */
+ * out of finite numbers, or, where they came in with the data, at the first of a layer that they reach. Commits come
+ * last in such a plan, so nothing has been assigned by then. */
 #include "compiler/plan.h"
 #include <math.h>
 #include <string.h>
@@ -61,7 +61,8 @@ static gr_status check_data(const gr__run *run, const gr__node *n, const char *n
     const gr__plan *p = run->plan;
     for (int v = 0; v < p->n_values; v++) {
         const gr__node *leaf = given(p, v);
-        int64_t at = leaf && !leaf->variable ? first_bad(run, p->value[v].buffer, p->value[v].dtype, p->value[v].count) : -1;
+        int64_t at =
+            leaf && !leaf->variable ? first_bad(run, p->value[v].buffer, p->value[v].dtype, p->value[v].count) : -1;
         if (at < 0)
             continue;
         gr_fail(GR_ENAN, n->at, "program %s, step %llu: input %s is not finite at element %lld, and reaches %s", name,
