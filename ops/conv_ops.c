@@ -232,8 +232,8 @@ static gr_status conv_eval(const gr_call *c)
     return GR_OK;
 }
 
-/* Rows of pixels; so many that the kernel is turned for few calls; and a sixteenth of a kernel's rows, all of which read
- * all of x. */
+/* A row of pixels; a sixteenth of x, so that the kernel is turned for few calls; a sixteenth of a kernel's rows, each of
+ * which reads all of x. */
 enum { CALLS = 16 };
 static int64_t conv_unit(const gr_call *c)
 {

@@ -4,8 +4,8 @@
  *
  *   x        float [B, h, w, c] or [B, l, c]: channels last
  *   kernel   [kh, kw, c / groups, o] or [k, c / groups, o]; there are as many groups as c / groups goes into c
- *   options  strides (1), dilation (1): one number for all axes or one each; padding "valid", "same" (as many results as
- *            strides fit into x, Keras's and TensorFlow's) or, of [B, l, c] only, "causal"; or before and after by hand
+ *   options  strides (1), dilation (1): one number for all axes or one each; padding "valid", "same" (as many
+ *            results as strides fit into x, as in Keras) or, of [B, l, c] only, "causal"; or before and after by hand
  *   result   [B, h', w', o]:  y[b, i, j, q] = sum x[b, i s + u d - p, j s + v d - p, r] kernel[u, v, r, q]
  *   errors   GR_ESHAPE for shapes that do not fit, GR_EDTYPE unless both are float32 or float64, GR_ENAME for padding
  * The kernel is not flipped (a cross-correlation, as everywhere in deep learning). Read next: conv_ops.c. */

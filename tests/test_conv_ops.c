@@ -1,5 +1,5 @@
-/* Convolution: ops/conv_ops.c, window.c and kernels/conv.c. Held against the plain sum of its definition; gradients by the
- * identities of an adjoint, on shapes that fill several blocks of the kernels (small ones are the op's samples). */
+/* Convolution: ops/conv_ops.c, window.c and kernels/conv.c. Held against the plain sum of its definition; gradients by
+ * the identities of an adjoint, on shapes that fill several blocks of the kernels (small ones are the op's samples). */
 #include "autograd/grad.h"
 #include "tests/near.h"
 
@@ -26,24 +26,37 @@ typedef struct {
 } row;
 /* clang-format off */
 static const row rows[] = {
-    {"one image, no padding", GR_DIMS(1, 5, 6, 3), GR_DIMS(3, 2, 3, 4), {0}, {0}, NULL, GR_DIMS(0, 0), GR_DIMS(1, 3, 5, 4)},
-    {"several blocks of pixels", GR_DIMS(3, 13, 11, 5), GR_DIMS(3, 3, 5, 7), {0}, {0}, "same", GR_DIMS(1, 1), GR_DIMS(3, 13, 11, 7)},
-    {"same with an even window pads more at the end", GR_DIMS(2, 5, 5, 2), GR_DIMS(2, 4, 2, 3), {0}, {0}, "same", GR_DIMS(0, 1), GR_DIMS(2, 5, 5, 3)},
-    {"same with strides", GR_DIMS(2, 7, 8, 3), GR_DIMS(3, 3, 3, 4), GR_DIMS(2), {0}, "same", GR_DIMS(1, 0), GR_DIMS(2, 4, 4, 4)},
-    {"a stride for each axis", GR_DIMS(2, 9, 10, 3), GR_DIMS(3, 3, 3, 4), GR_DIMS(3, 2), {0}, "valid", GR_DIMS(0, 0), GR_DIMS(2, 3, 4, 4)},
-    {"a window smaller than its stride", GR_DIMS(2, 9, 10, 3), GR_DIMS(1, 2, 3, 4), GR_DIMS(4), {0}, NULL, GR_DIMS(0, 0), GR_DIMS(2, 3, 3, 4)},
+    {"one image, no padding",
+        GR_DIMS(1, 5, 6, 3), GR_DIMS(3, 2, 3, 4), {0}, {0}, NULL, GR_DIMS(0, 0), GR_DIMS(1, 3, 5, 4)},
+    {"several blocks of pixels",
+        GR_DIMS(3, 13, 11, 5), GR_DIMS(3, 3, 5, 7), {0}, {0}, "same", GR_DIMS(1, 1), GR_DIMS(3, 13, 11, 7)},
+    {"same with an even window pads more at the end",
+        GR_DIMS(2, 5, 5, 2), GR_DIMS(2, 4, 2, 3), {0}, {0}, "same", GR_DIMS(0, 1), GR_DIMS(2, 5, 5, 3)},
+    {"same with strides",
+        GR_DIMS(2, 7, 8, 3), GR_DIMS(3, 3, 3, 4), GR_DIMS(2), {0}, "same", GR_DIMS(1, 0), GR_DIMS(2, 4, 4, 4)},
+    {"a stride for each axis",
+        GR_DIMS(2, 9, 10, 3), GR_DIMS(3, 3, 3, 4), GR_DIMS(3, 2), {0}, "valid", GR_DIMS(0, 0), GR_DIMS(2, 3, 4, 4)},
+    {"a window smaller than its stride",
+        GR_DIMS(2, 9, 10, 3), GR_DIMS(1, 2, 3, 4), GR_DIMS(4), {0}, NULL, GR_DIMS(0, 0), GR_DIMS(2, 3, 3, 4)},
     {"holes", GR_DIMS(1, 9, 9, 2), GR_DIMS(3, 3, 2, 3), {0}, GR_DIMS(2, 3), "same", GR_DIMS(2, 3), GR_DIMS(1, 9, 9, 3)},
     {"two groups", GR_DIMS(2, 6, 6, 4), GR_DIMS(3, 3, 2, 6), {0}, {0}, NULL, GR_DIMS(0, 0), GR_DIMS(2, 4, 4, 6)},
-    {"every channel by itself", GR_DIMS(2, 12, 13, 37), GR_DIMS(3, 3, 1, 37), {0}, {0}, "same", GR_DIMS(1, 1), GR_DIMS(2, 12, 13, 37)},
-    {"three results of each channel", GR_DIMS(2, 6, 6, 3), GR_DIMS(3, 3, 1, 9), GR_DIMS(2), {0}, NULL, GR_DIMS(0, 0), GR_DIMS(2, 2, 2, 9)},
-    {"more channels than a block has columns", GR_DIMS(1, 4, 4, 600), GR_DIMS(2, 2, 600, 5), {0}, {0}, NULL, GR_DIMS(0, 0), GR_DIMS(1, 3, 3, 5)},
-    {"taps that fill two blocks of columns", GR_DIMS(1, 6, 5, 100), GR_DIMS(3, 3, 100, 33), {0}, {0}, "same", GR_DIMS(1, 1), GR_DIMS(1, 6, 5, 33)},
+    {"every channel by itself",
+        GR_DIMS(2, 12, 13, 37), GR_DIMS(3, 3, 1, 37), {0}, {0}, "same", GR_DIMS(1, 1), GR_DIMS(2, 12, 13, 37)},
+    {"three results of each channel",
+        GR_DIMS(2, 6, 6, 3), GR_DIMS(3, 3, 1, 9), GR_DIMS(2), {0}, NULL, GR_DIMS(0, 0), GR_DIMS(2, 2, 2, 9)},
+    {"more channels than a block has columns",
+        GR_DIMS(1, 4, 4, 600), GR_DIMS(2, 2, 600, 5), {0}, {0}, NULL, GR_DIMS(0, 0), GR_DIMS(1, 3, 3, 5)},
+    {"taps that fill two blocks of columns",
+        GR_DIMS(1, 6, 5, 100), GR_DIMS(3, 3, 100, 33), {0}, {0}, "same", GR_DIMS(1, 1), GR_DIMS(1, 6, 5, 33)},
     {"one pixel", GR_DIMS(4, 1, 1, 3), GR_DIMS(1, 1, 3, 2), {0}, {0}, NULL, GR_DIMS(0, 0), GR_DIMS(4, 1, 1, 2)},
-    {"a window larger than the image, in padding", GR_DIMS(1, 2, 2, 2), GR_DIMS(5, 5, 2, 2), {0}, {0}, "same", GR_DIMS(2, 2), GR_DIMS(1, 2, 2, 2)},
+    {"a window larger than the image, in padding",
+        GR_DIMS(1, 2, 2, 2), GR_DIMS(5, 5, 2, 2), {0}, {0}, "same", GR_DIMS(2, 2), GR_DIMS(1, 2, 2, 2)},
     {"one axis", GR_DIMS(3, 20, 4), GR_DIMS(5, 4, 6), {0}, {0}, NULL, GR_DIMS(0), GR_DIMS(3, 16, 6)},
     {"one axis, causal", GR_DIMS(2, 7, 4), GR_DIMS(3, 4, 6), {0}, GR_DIMS(2), "causal", GR_DIMS(4), GR_DIMS(2, 7, 6)},
-    {"one axis, causal with strides", GR_DIMS(2, 8, 4), GR_DIMS(3, 4, 6), GR_DIMS(2), {0}, "causal", GR_DIMS(2), GR_DIMS(2, 4, 6)},
-    {"one axis, same with strides", GR_DIMS(2, 8, 2), GR_DIMS(5, 2, 6), GR_DIMS(3), {0}, "same", GR_DIMS(1), GR_DIMS(2, 3, 6)},
+    {"one axis, causal with strides",
+        GR_DIMS(2, 8, 4), GR_DIMS(3, 4, 6), GR_DIMS(2), {0}, "causal", GR_DIMS(2), GR_DIMS(2, 4, 6)},
+    {"one axis, same with strides",
+        GR_DIMS(2, 8, 2), GR_DIMS(5, 2, 6), GR_DIMS(3), {0}, "same", GR_DIMS(1), GR_DIMS(2, 3, 6)},
     {"no image at all", GR_DIMS(0, 5, 5, 2), GR_DIMS(3, 3, 2, 4), {0}, {0}, NULL, GR_DIMS(0, 0), GR_DIMS(0, 3, 3, 4)},
 };
 /* clang-format on */
@@ -100,8 +113,8 @@ static void results_are_those_of_the_definition(void)
             if (GR_EXPECT(found && gr_shape_equal(gr_array_shape(found), r->y), "%s: %s", r->why, gr_error_message()))
                 for (int64_t e = 0; e < gr_array_size(found); e++) {
                     double want = by_definition(r, gr_array_data(x), gr_array_data(k), e);
-                    if (!GR_EXPECT(fabs(gr_array_at(found, e) - want) <= (single ? 1e-3 : 1e-10), "%s: [%lld] is %.17g, "
-                        "expected %.17g", r->why, (long long)e, gr_array_at(found, e), want))
+                    if (!GR_EXPECT(fabs(gr_array_at(found, e) - want) <= (single ? 1e-3 : 1e-10),
+                            "%s: [%lld] is %.17g, expected %.17g", r->why, (long long)e, gr_array_at(found, e), want))
                         break;
                 }
             gr_error_clear();
@@ -134,7 +147,8 @@ static void gradients_are_adjoint(void)
             double want = number_of(loss), scale = 1e-11 * (1 + number_of(gr_sum(gr_mul(gr_abs(y), gr_abs(dy)))));
             for (int a = 0; a < 2; a++) {
                 double found = number_of(gr_sum(gr_mul(in[a], g[a])));
-                GR_EXPECT(fabs(found - want) <= scale * 10, "%s: operand %d: %.17g, expected %.17g", r->why, a, found, want);
+                GR_EXPECT(fabs(found - want) <= scale * 10, "%s: operand %d: %.17g, expected %.17g", r->why, a,
+                    found, want);
             }
             /* the kernel's gradient of sum(x dx) is its own again */
             gr_tensor *again = gr_sum(gr_mul(gr_stop_gradient(in[0]), g[0]));
@@ -207,7 +221,7 @@ static void impossible_options_are_named(void)
     WRONG(gr_conv(l, k), "conv: argument kernel: expected rank 3, that of x, found [3, 3, 4, 5]");
     WRONG(gr_conv(open, k, .padding = "same"), "argument x: expected known sizes of the axes between");
     WRONG(gr_conv(x, gr_input(t, GR_F32, GR_SHAPE(3, 3, 3, 5), "k")), "argument kernel: expected channels");
-    WRONG(gr_conv(x, gr_input(t, GR_F32, GR_SHAPE(3, 3, 2, 5), "k")), "expected a last axis that divides into 2 groups");
+    WRONG(gr_conv(x, gr_input(t, GR_F32, GR_SHAPE(3, 3, 2, 5), "k")), "a last axis that divides into 2 groups");
     WRONG(gr_conv(x, gr_cast(k, GR_F64)), "argument kernel: expected float32, the dtype of x, found float64");
     WRONG(gr_depthwise_conv(l, k), "depthwise_conv: argument kernel: expected rank 3");
     WRONG(gr_depthwise_conv(x, gr_input(t, GR_F32, GR_SHAPE(3, 3, 3, 1), "k")), "depthwise_conv: argument kernel");

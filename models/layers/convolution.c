@@ -52,7 +52,7 @@ static gr_tensor *conv_call(gr_build *b, const void *spec, gr_tensor *x)
     if (!s->no_bias)
         y = gr_add(y, gr_weight(b, "bias", GR_SHAPE(s->filters), .init = s->bias_initializer,
                           .init_spec = s->bias_initializer_spec));
-    return gr_activation(b, s->activation, y);
+    return gr_activation_at(l->at, b, s->activation, y);
 }
 
 static gr_tensor *depthwise_call(gr_build *b, const void *spec, gr_tensor *x)
@@ -73,7 +73,7 @@ static gr_tensor *depthwise_call(gr_build *b, const void *spec, gr_tensor *x)
     if (!s->no_bias && gr_status_of(y) == GR_OK)
         y = gr_add(y, gr_weight(b, "bias", GR_SHAPE(gr_dim(y, -1)), .init = s->bias_initializer,
                           .init_spec = s->bias_initializer_spec));
-    return gr_activation(b, s->activation, y);
+    return gr_activation_at(l->at, b, s->activation, y);
 }
 
 static const gr_field conv_fields[] = {GR_INT(gr_Conv2D_spec, filters, .required = true, .min = 1),

@@ -1,0 +1,176 @@
+/* Layers for pictures, merging layers, embedding and activations as layers: shapes and numbers of weights, values where
+ * Keras's fixtures have none, and mistakes. Values and gradients against Keras are in test_fixture_conv.c. */
+#include "models/build_impl.h"
+#include "models/layers/layers.h"
+#include "tests/near.h"
+
+typedef struct {
+    gr__store store;
+    gr_tape *tape;
+    gr_build build;
+} trace;
+
+static void begin(trace *t)
+{
+    *t = (trace){.store = {.dtype = GR_F32}, .tape = gr_tape_new()};
+    gr__build_begin(&t->build, t->tape, &t->store, false);
+}
+static void end(trace *t)
+{
+    gr__build_end(&t->build);
+    gr_tape_free(t->tape);
+    gr__store_free(&t->store);
+    gr_error_clear();
+}
+
+#define B GR_BATCH
+static void shapes_and_weights_are_those_of_keras(void)
+{
+    const struct {
+        const gr_layer *layer;
+        gr_shape x, y;
+        int64_t weights; /* numbers in all of them */
+    } rows[] = {
+        {gr_Conv2D(32, GR_SHAPE(3, 3)), GR_SHAPE(B, 28, 28, 1), GR_SHAPE(B, 26, 26, 32), 320},
+        {gr_Conv2D(8, GR_SHAPE(5), .strides = GR_SHAPE(2), .padding = "same", .no_bias = true), GR_SHAPE(B, 7, 8, 3),
+            GR_SHAPE(B, 4, 4, 8), 600},
+        {gr_Conv2D(8, GR_SHAPE(3), .groups = 4), GR_SHAPE(B, 7, 8, 12), GR_SHAPE(B, 5, 6, 8), 224},
+        {gr_Conv1D(4, GR_SHAPE(3), .padding = "causal", .dilation_rate = GR_SHAPE(2)), GR_SHAPE(B, 9, 5),
+            GR_SHAPE(B, 9, 4), 64},
+        {gr_DepthwiseConv2D(GR_SHAPE(3), .depth_multiplier = 2), GR_SHAPE(B, 6, 6, 5), GR_SHAPE(B, 4, 4, 10), 100},
+        {gr_MaxPooling2D(), GR_SHAPE(B, 27, 26, 4), GR_SHAPE(B, 13, 13, 4), 0},
+        {gr_MaxPooling2D(.pool_size = GR_SHAPE(3, 2), .padding = "same"), GR_SHAPE(B, 7, 7, 4), GR_SHAPE(B, 3, 4, 4), 0},
+        {gr_AveragePooling1D(GR_SHAPE(3), .strides = GR_SHAPE(1)), GR_SHAPE(B, 7, 4), GR_SHAPE(B, 5, 4), 0},
+        {gr_GlobalAveragePooling2D(), GR_SHAPE(B, 7, 6, 4), GR_SHAPE(B, 4), 0},
+        {gr_GlobalMaxPooling1D(.keepdims = true), GR_SHAPE(B, 7, 4), GR_SHAPE(B, 1, 4), 0},
+        {gr_ZeroPadding2D(), GR_SHAPE(B, 7, 6, 4), GR_SHAPE(B, 9, 8, 4), 0},
+        {gr_ZeroPadding2D(.padding = GR_SHAPE(2, 0)), GR_SHAPE(B, 7, 6, 4), GR_SHAPE(B, 11, 6, 4), 0},
+        {gr_Cropping2D(.cropping = GR_SHAPE(1, 2, 0, 3)), GR_SHAPE(B, 7, 6, 4), GR_SHAPE(B, 4, 3, 4), 0},
+        {gr_UpSampling2D(), GR_SHAPE(B, 3, 2, 4), GR_SHAPE(B, 6, 4, 4), 0},
+        {gr_Embedding(10, 3), GR_SHAPE(B, 7), GR_SHAPE(B, 7, 3), 30},
+        {gr_Permute(GR_SHAPE(2, 1)), GR_SHAPE(B, 7, 3), GR_SHAPE(B, 3, 7), 0},
+        {gr_RepeatVector(4), GR_SHAPE(B, 3), GR_SHAPE(B, 4, 3), 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        trace t;
+        begin(&t);
+        gr_tensor *y = gr_apply(&t.build, rows[i].layer, gr_input(t.tape, GR_F32, rows[i].x, "x"));
+        int64_t weights = 0;
+        for (int k = 0; k < t.store.n; k++)
+            weights += gr_shape_size(gr_variable_shape(t.store.variable[k]));
+        char got[200];
+        GR_EXPECT(gr_status_of(y) == GR_OK && gr_shape_equal(gr_shape_of(y), rows[i].y) && weights == rows[i].weights,
+            "row %d, %s: %s, %lld numbers %s", (int)i, rows[i].layer->kind->name,
+            gr_shape_text(gr_shape_of(y), got, sizeof got), (long long)weights, gr_error_message());
+        end(&t);
+    }
+}
+
+static void activations_as_layers_have_their_formulas(void)
+{
+    trace t;
+    begin(&t);
+    gr_tensor *x = constant_of(t.tape, GR_F64, GR_SHAPE(5), NUMBERS(-2, -0.5, 0.25, 1, 8));
+    NEAR(gr_apply(&t.build, gr_ReLU(), x), GR_SHAPE(5), 0, 0, 0, 0.25, 1, 8);
+    NEAR(gr_apply(&t.build, gr_ReLU(.max_value = 6, .negative_slope = 0.5, .threshold = 0.5), x), GR_SHAPE(5), 1e-15,
+        -1.25, -0.5, -0.125, 1, 6);
+    NEAR(gr_apply(&t.build, gr_LeakyReLU(), x), GR_SHAPE(5), 1e-15, -0.6, -0.15, 0.25, 1, 8);
+    NEAR(gr_apply(&t.build, gr_ELU(.alpha = 2), x), GR_SHAPE(5), 1e-15, 2 * expm1(-2), 2 * expm1(-0.5), 0.25, 1, 8);
+    gr_tensor *two = constant_of(t.tape, GR_F64, GR_SHAPE(2, 2), NUMBERS(0, 1, 0, 1));
+    NEAR(gr_apply(&t.build, gr_Softmax(.axis = 0, .has_axis = true), two), GR_SHAPE(2, 2), 1e-15, 0.5, 0.5, 0.5, 0.5);
+    end(&t);
+}
+
+static void merging_layers_take_any_number_of_inputs(void)
+{
+    trace t;
+    begin(&t);
+    gr_tensor *a = constant_of(t.tape, GR_F64, GR_SHAPE(1, 2), NUMBERS(1, 6)),
+              *b = constant_of(t.tape, GR_F64, GR_SHAPE(1, 2), NUMBERS(2, 3)),
+              *c = constant_of(t.tape, GR_F64, GR_SHAPE(1, 1), NUMBERS(3));
+    NEAR(gr_merge(&t.build, gr_Add(), a, b, c), GR_SHAPE(1, 2), 0, 6, 12);
+    NEAR(gr_merge(&t.build, gr_Multiply(), a, b, c), GR_SHAPE(1, 2), 0, 6, 54);
+    NEAR(gr_merge(&t.build, gr_Subtract(), a, b), GR_SHAPE(1, 2), 0, -1, 3);
+    NEAR(gr_merge(&t.build, gr_Average(), a, b, c), GR_SHAPE(1, 2), 1e-15, 2, 4);
+    NEAR(gr_merge(&t.build, gr_Maximum(), a, b, c), GR_SHAPE(1, 2), 0, 3, 6);
+    NEAR(gr_merge(&t.build, gr_Minimum(), a, b, c), GR_SHAPE(1, 2), 0, 1, 3);
+    NEAR(gr_merge(&t.build, gr_Concatenate(), a, c, b), GR_SHAPE(1, 5), 0, 1, 6, 3, 2, 3);
+    NEAR(gr_merge(&t.build, gr_Concatenate(.axis = 0, .has_axis = true), a, b), GR_SHAPE(2, 2), 0, 1, 6, 2, 3);
+    end(&t);
+}
+
+static void an_embedding_refuses_what_is_not_in_its_table(void)
+{
+    trace t;
+    begin(&t);
+    gr_tensor *x = constant_of(t.tape, GR_I64, GR_SHAPE(1, 3), NUMBERS(0, 5, 2));
+    gr_array *y = gr_eval(gr_apply(&t.build, gr_Embedding(5, 2), x));
+    GR_EXPECT(!y && gr_error() == GR_ERANGE && strstr(gr_error_message(), "found 5 at [0, 1]"), "%s",
+        gr_error_message());
+    gr_array_free(y);
+    end(&t);
+}
+
+static void mistakes_name_layer_argument_and_what_was_expected(void)
+{
+    const gr_shape image = GR_SHAPE(B, 6, 6, 4), line = GR_SHAPE(B, 6, 4), flat = GR_SHAPE(B, 6);
+    const struct {
+        const gr_layer *layer;
+        gr_shape x;
+        const char *text;
+    } rows[] = {
+        {gr_Conv2D(8, GR_SHAPE(3)), line, "Conv2D: argument x: expected [B, height, width, channels], found rank 3"},
+        {gr_Conv1D(8, GR_SHAPE(3)), image, "Conv1D: argument x: expected [B, length, channels], found rank 4"},
+        {gr_Conv2D(8, GR_SHAPE(3, 3, 3)), image, "Conv2D: argument kernel_size: expected 2 sizes of 1 or more, found"},
+        {gr_Conv2D(8, GR_SHAPE(0)), image, "Conv2D: argument kernel_size: expected 2 sizes of 1 or more, found [0]"},
+        {gr_Conv2D(8, GR_SHAPE(3), .groups = 3), image, "Conv2D: argument groups: expected a divisor of the 4 channels"},
+        {gr_Conv2D(6, GR_SHAPE(3), .groups = 4), image, "and the 6 filters, found 4"},
+        {gr_Conv2D(8, GR_SHAPE(7)), image, "argument kernel: expected a window that spans at most the 6 of axis 1"},
+        {gr_Conv2D(8, GR_SHAPE(3), .padding = "smae"), image, "argument padding: expected valid or same, found \"smae\""},
+        {gr_Conv2D(8, GR_SHAPE(3), .activation = "rleu"), image, "rleu"},
+        {gr_Conv2D(0, GR_SHAPE(3)), image, "filters"},
+        {gr_DepthwiseConv2D(GR_SHAPE(3)), flat, "DepthwiseConv2D: argument x: expected [B, height, width, channels]"},
+        {gr_MaxPooling2D(), line, "MaxPooling2D: argument x: expected [B, height, width, channels], found rank 3"},
+        {gr_MaxPooling1D(.pool_size = GR_SHAPE(9)), line, "argument size: expected a window that spans at most the 6"},
+        {gr_GlobalAveragePooling1D(), image, "GlobalAveragePooling1D: argument x: expected [B, length, channels]"},
+        {gr_ZeroPadding2D(.padding = GR_SHAPE(1, 2, 3)), image, "argument padding: expected 1, 2 or 4 numbers of 0"},
+        {gr_Cropping2D(.cropping = GR_SHAPE(3)), image, "Cropping2D: argument cropping: expected less than the picture"},
+        {gr_UpSampling2D(.size = GR_SHAPE(0)), image, "UpSampling2D: argument size: expected 1 or 2 numbers of 1 or"},
+        {gr_Permute(GR_SHAPE(1)), image, "Permute: argument dims: expected each axis after the batch axis, from 1"},
+        {gr_Permute(GR_SHAPE(1, 1, 2)), image, "axes"},
+        {gr_RepeatVector(3), image, "RepeatVector: argument x: expected rank 2, found 4"},
+        {gr_Add(), image, "Add: argument in: expected two or more tensors and one result, found 1 and 1"},
+        {gr_Concatenate(), image, "Concatenate: argument in: expected two or more tensors"},
+        {gr_Softmax(.axis = 7), image, "axes"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        trace t;
+        begin(&t);
+        gr_tensor *y = gr_apply(&t.build, rows[i].layer, gr_input(t.tape, GR_F32, rows[i].x, "x"));
+        GR_EXPECT(gr_status_of(y) != GR_OK && strstr(gr_error_message(), rows[i].text) &&
+                      strstr(gr_error_message(), "test_image_layers.c:"),
+            "row %d: expected '%s' in: %s", (int)i, rows[i].text, gr_error_message());
+        end(&t);
+    }
+}
+
+static void merging_what_does_not_fit_is_an_error(void)
+{
+    trace t;
+    begin(&t);
+    gr_tensor *a = gr_input(t.tape, GR_F32, GR_SHAPE(B, 3), "a"), *b = gr_input(t.tape, GR_F32, GR_SHAPE(B, 4), "b");
+    CU_ASSERT_PTR_EQUAL(gr_merge(&t.build, gr_Add(), a, b), GR_BAD);
+    GR_EXPECT(strstr(gr_error_message(), "add: argument b") != NULL, "%s", gr_error_message());
+    gr_error_clear();
+    CU_ASSERT_PTR_EQUAL(gr_merge(&t.build, gr_Subtract(), a, a, a), GR_BAD);
+    GR_EXPECT(strstr(gr_error_message(), "Subtract: argument in: expected two tensors") != NULL, "%s",
+        gr_error_message());
+    gr_error_clear();
+    CU_ASSERT_PTR_EQUAL(gr_merge(&t.build, gr_Add(), a, GR_BAD), GR_BAD);
+    end(&t);
+}
+
+GR_SUITE("models/layers: pictures, merging, embedding", GR_TEST(shapes_and_weights_are_those_of_keras),
+    GR_TEST(activations_as_layers_have_their_formulas), GR_TEST(merging_layers_take_any_number_of_inputs),
+    GR_TEST(an_embedding_refuses_what_is_not_in_its_table),
+    GR_TEST(mistakes_name_layer_argument_and_what_was_expected), GR_TEST(merging_what_does_not_fit_is_an_error))
