@@ -37,6 +37,10 @@ static const struct {
     gr__conv c; /* n, h, w, c,  kh, kw,  oh, ow, o,  strides, dilations, pads, groups */
 } rows[] = {
     {"valid 3x3", {2, 7, 9, 4, 3, 3, 5, 7, 16, 1, 1, 1, 1, 0, 0, 1}},
+    {"valid 3x3 whose dX has a large halo", {2, 7, 7, 9, 3, 3, 5, 5, 40, 1, 1, 1, 1, 0, 0, 1}},
+    {"same 3x3 of a small image", {2, 3, 4, 33, 3, 3, 3, 4, 35, 1, 1, 1, 1, 1, 1, 1}},
+    {"stride 2 and a large halo", {1, 6, 5, 40, 5, 5, 3, 3, 48, 2, 2, 1, 1, 2, 2, 1}},
+    {"groups and a large halo", {1, 4, 4, 64, 3, 3, 4, 4, 64, 1, 1, 1, 1, 1, 1, 2}},
     {"same 3x3", {2, 6, 8, 16, 3, 3, 6, 8, 33, 1, 1, 1, 1, 1, 1, 1}},
     {"one input channel", {1, 9, 10, 1, 3, 3, 7, 8, 32, 1, 1, 1, 1, 0, 0, 1}},
     {"three input channels, padded", {1, 8, 19, 3, 3, 3, 8, 19, 16, 1, 1, 1, 1, 1, 1, 1}},

@@ -3,7 +3,8 @@
  * No copy of the image per tap is made: a tile of output pixels adds tap after tap (conv_impl.h, tile_impl.h).
  *
  * Bits: every result is one chain of multiply-adds in a fixed order: forward over (tap row, tap column, input channel),
- * dX over the taps that reach the pixel from the last to the first, then output channel; dW over (image, row, column of
+ * dX over the taps that reach the pixel from the last to the first, then output channel (both by tap columns, then
+ * rows, where the halo would be more than an eighth of the work); dW over (image, row, column of
  * the output). No split of the result changes it; for dW a split of the images does unless the parts are added up by
  * `accumulate`, one after the other. Taps on padding to the left and right may add a zero, which only weights that are
  * not finite can tell. */

@@ -38,6 +38,7 @@ typedef struct {
     T *out; /* pixel (i, j) is at + i*out_row + j*out_col */
     int64_t rows, cols, out_row, out_col;
     int64_t channels;
+    bool by_column; /* a tap column after the other, without a band: see by_column() */
 } NAME(gather);
 
 typedef struct {
@@ -54,7 +55,7 @@ static int64_t NAME(reach)(const NAME(gather) *g)
 }
 static bool NAME(leaves)(const NAME(gather) *g)
 {
-    return g->ns > 0 && (g->x0 < 0 || g->x0 + NAME(reach)(g) > g->in_w);
+    return g->ns > 0 && !g->by_column && (g->x0 < 0 || g->x0 + NAME(reach)(g) > g->in_w);
 }
 
 /* Output rows whose input rows fill a band */
@@ -145,6 +146,42 @@ static void NAME(gather_row)(const NAME(gather) *g, const NAME(view) *in, const 
     }
 }
 
+/* In a band the taps beside the image multiply zeros. Where that is more than an eighth of all work (dX of a small
+ * image, 13 pixels from 11, above all) it is better to go by tap columns, each for the pixels that it reaches: a tile
+ * for each, which goes on in the output. Asked of whole rows, so that a share has the same bits. */
+static bool NAME(by_column)(const NAME(gather) *g)
+{
+    int64_t reached = 0, first;
+    for (int64_t s = 0; s < g->ns; s++)
+        reached += inside(g->x0 + s * g->dx, g->step_x, g->cols, g->in_w, &first);
+    return g->nr * g->depth >= 96 && 8 * reached < 7 * g->ns * g->cols;
+}
+
+static void NAME(gather_row_by_column)(const NAME(gather) *g, const T *w, int64_t w_row, int64_t i, int64_t c,
+    int64_t n, int nv)
+{
+    const int64_t y = i * g->step_y + g->y0, blocks = (g->cols + TILE_ROWS - 1) / TILE_ROWS;
+    int64_t r0, j0;
+    const int64_t tap_rows = inside(y, g->dy, g->nr, g->in_h, &r0);
+    for (int64_t j = 0, q = 0; q < blocks; q++) {
+        const int64_t mr = (g->cols - j + blocks - q - 1) / (blocks - q);
+        T *to = g->out + i * g->out_row + j * g->out_col + c;
+        NAME(terms) t = {.a_step = {g->dy * g->in.row, 0}, .b_step = {g->ns * g->depth * w_row, 0}, .k = g->depth,
+            .a_row = g->step_x * g->in.pixel, .a_col = 1, .b_row = w_row, .last = n - (nv - 1) * NAME(lanes)};
+        NAME(tiles)[mr][nv](&t, to, g->out_col, false); /* nothing yet: zeros */
+        t.runs[0] = tap_rows, t.runs[1] = 1;
+        for (int64_t s = 0; s < g->ns; s++) {
+            const int64_t x = g->x0 + s * g->dx + j * g->step_x;
+            const int64_t count = inside(x, g->step_x, mr, g->in_w, &j0);
+            t.next = t.a = g->in.at + (y + r0 * g->dy) * g->in.row + (x + j0 * g->step_x) * g->in.pixel;
+            t.b = w + (r0 * g->ns + s) * g->depth * w_row;
+            if (count > 0 && tap_rows > 0)
+                NAME(tiles)[count][nv](&t, to + j0 * g->out_col, g->out_col, true);
+        }
+        j += mr;
+    }
+}
+
 static void NAME(gather_all)(const NAME(gather) *g, const NAME(room) *room)
 {
     const bool copy = NAME(leaves)(g) && g->nr > 0 && g->depth > 0;
@@ -161,7 +198,10 @@ static void NAME(gather_all)(const NAME(gather) *g, const NAME(room) *room)
             int64_t w_row = g->w_row;
             const T *w = NAME(readable)(g->w + c, &w_row, g->nr * g->ns * g->depth, n, nv, room->panel);
             for (int64_t i = i0; i < i1; i++)
-                NAME(gather_row)(g, &in, w, w_row, i, c, n, nv);
+                if (g->by_column)
+                    NAME(gather_row_by_column)(g, w, w_row, i, c, n, nv);
+                else
+                    NAME(gather_row)(g, &in, w, w_row, i, c, n, nv);
             c += n;
         }
     }
@@ -181,7 +221,7 @@ static NAME(gather) NAME(forward_shape)(const gr__conv *c)
     NAME(gather) g = {.in_h = c->h, .in_w = c->w, .depth = c->c / c->groups, .rows = c->oh, .cols = c->ow};
     g.nr = c->kh, g.y0 = -c->pad_top, g.dy = c->dilation_h, g.step_y = c->stride_h;
     g.ns = c->kw, g.x0 = -c->pad_left, g.dx = c->dilation_w, g.step_x = c->stride_w;
-    return g;
+    return g; /* of dW too, which always takes a band */
 }
 
 static NAME(gather) NAME(dx_shape)(const gr__conv *c, int64_t py, int64_t px)
@@ -194,6 +234,7 @@ static NAME(gather) NAME(dx_shape)(const gr__conv *c, int64_t py, int64_t px)
     g.ns = x.count, g.x0 = x.first, g.dx = x.step, g.step_x = 1;
     if (g.nr == 0 || g.ns == 0) /* no tap reaches these pixels: zeros */
         g.nr = g.ns = 0;
+    g.by_column = NAME(by_column)(&g);
     return g;
 }
 
@@ -280,6 +321,7 @@ static void NAME(conv_forward)(const gr__conv *c, const gr__conv_part *p)
     g.in.row = c->w * c->c, g.in.pixel = c->c, g.w_row = c->o, g.out_row = c->ow * c->o, g.out_col = c->o;
     if (NAME(is_empty)(c)) /* nothing to add: zeros */
         g.nr = g.ns = 0;
+    g.by_column = NAME(by_column)(&g);
     if (c->kh == 1 && c->kw == 1 && c->stride_h == 1 && c->stride_w == 1 && c->oh == c->h && c->ow == c->w &&
         c->pad_top == 0 && c->pad_left == 0)
         g.in_w = g.cols = c->h * c->w, g.in_h = g.rows = 1; /* pixels are alike: one long row */
