@@ -3,8 +3,8 @@
  * Operands in memory are read where they lie if two strides say how and no conversion is needed, else a LOAD brings
  * them into scratch. A result that is needed outside goes straight to memory, where the group's own readers find it too
  * (a copy out of scratch afterwards made an MLP's step 2 % slower); one that has to be converted, or that overwrites
- * what is still to be read, is made in scratch and a STORE copies it out. Scratch slots are reused as soon as their
- * last reader has run. */
+ * what is still to be read, is made in scratch and a STORE copies it out. Scratch slots are reused as soon as their last
+ * reader has run. */
 #include "compiler/code.h"
 #include "core/size.h"
 #include "ops/kernels/gemm.h"
