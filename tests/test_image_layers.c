@@ -2,6 +2,8 @@
  * Keras's fixtures have none, and mistakes. Values and gradients against Keras are in test_fixture_conv.c. */
 #include "models/build_impl.h"
 #include "models/layers/layers.h"
+#include "models/model.h"
+#include "core/thread.h"
 #include "tests/near.h"
 
 typedef struct {
@@ -39,7 +41,8 @@ static void shapes_and_weights_are_those_of_keras(void)
             GR_SHAPE(B, 9, 4), 64},
         {gr_DepthwiseConv2D(GR_SHAPE(3), .depth_multiplier = 2), GR_SHAPE(B, 6, 6, 5), GR_SHAPE(B, 4, 4, 10), 100},
         {gr_MaxPooling2D(), GR_SHAPE(B, 27, 26, 4), GR_SHAPE(B, 13, 13, 4), 0},
-        {gr_MaxPooling2D(.pool_size = GR_SHAPE(3, 2), .padding = "same"), GR_SHAPE(B, 7, 7, 4), GR_SHAPE(B, 3, 4, 4), 0},
+        {gr_MaxPooling2D(.pool_size = GR_SHAPE(3, 2), .padding = "same"), GR_SHAPE(B, 7, 7, 4), GR_SHAPE(B, 3, 4, 4),
+            0},
         {gr_AveragePooling1D(GR_SHAPE(3), .strides = GR_SHAPE(1)), GR_SHAPE(B, 7, 4), GR_SHAPE(B, 5, 4), 0},
         {gr_GlobalAveragePooling2D(), GR_SHAPE(B, 7, 6, 4), GR_SHAPE(B, 4), 0},
         {gr_GlobalMaxPooling1D(.keepdims = true), GR_SHAPE(B, 7, 4), GR_SHAPE(B, 1, 4), 0},
@@ -123,10 +126,10 @@ static void mistakes_name_layer_argument_and_what_was_expected(void)
         {gr_Conv1D(8, GR_SHAPE(3)), image, "Conv1D: argument x: expected [B, length, channels], found rank 4"},
         {gr_Conv2D(8, GR_SHAPE(3, 3, 3)), image, "Conv2D: argument kernel_size: expected 2 sizes of 1 or more, found"},
         {gr_Conv2D(8, GR_SHAPE(0)), image, "Conv2D: argument kernel_size: expected 2 sizes of 1 or more, found [0]"},
-        {gr_Conv2D(8, GR_SHAPE(3), .groups = 3), image, "Conv2D: argument groups: expected a divisor of the 4 channels"},
+        {gr_Conv2D(8, GR_SHAPE(3), .groups = 3), image, "Conv2D: argument groups: expected a divisor of the 4"},
         {gr_Conv2D(6, GR_SHAPE(3), .groups = 4), image, "and the 6 filters, found 4"},
         {gr_Conv2D(8, GR_SHAPE(7)), image, "argument kernel: expected a window that spans at most the 6 of axis 1"},
-        {gr_Conv2D(8, GR_SHAPE(3), .padding = "smae"), image, "argument padding: expected valid or same, found \"smae\""},
+        {gr_Conv2D(8, GR_SHAPE(3), .padding = "smae"), image, "padding: expected valid or same, found \"smae\""},
         {gr_Conv2D(8, GR_SHAPE(3), .activation = "rleu"), image, "rleu"},
         {gr_Conv2D(0, GR_SHAPE(3)), image, "filters"},
         {gr_DepthwiseConv2D(GR_SHAPE(3)), flat, "DepthwiseConv2D: argument x: expected [B, height, width, channels]"},
@@ -134,7 +137,7 @@ static void mistakes_name_layer_argument_and_what_was_expected(void)
         {gr_MaxPooling1D(.pool_size = GR_SHAPE(9)), line, "argument size: expected a window that spans at most the 6"},
         {gr_GlobalAveragePooling1D(), image, "GlobalAveragePooling1D: argument x: expected [B, length, channels]"},
         {gr_ZeroPadding2D(.padding = GR_SHAPE(1, 2, 3)), image, "argument padding: expected 1, 2 or 4 numbers of 0"},
-        {gr_Cropping2D(.cropping = GR_SHAPE(3)), image, "Cropping2D: argument cropping: expected less than the picture"},
+        {gr_Cropping2D(.cropping = GR_SHAPE(3)), image, "Cropping2D: argument cropping: expected less than"},
         {gr_UpSampling2D(.size = GR_SHAPE(0)), image, "UpSampling2D: argument size: expected 1 or 2 numbers of 1 or"},
         {gr_Permute(GR_SHAPE(1)), image, "Permute: argument dims: expected each axis after the batch axis, from 1"},
         {gr_Permute(GR_SHAPE(1, 1, 2)), image, "axes"},
@@ -170,7 +173,56 @@ static void merging_what_does_not_fit_is_an_error(void)
     end(&t);
 }
 
+/* Every kernel in a training step: strides, groups, channels by themselves, both kinds of pooling, a batch that is cut
+ * short. */
+static uint64_t trained(int threads, gr_array *x, gr_array *y, double *loss)
+{
+    gr_set_num_threads(threads);
+    gr_set_seed(7);
+    gr_model *m = gr_sequential(gr_Input(GR_SHAPE(13, 14, 2)),
+        gr_Conv2D(12, GR_SHAPE(3, 3), .padding = "same", .activation = "relu"), gr_MaxPooling2D(),
+        gr_Conv2D(20, GR_SHAPE(3, 2), .groups = 2, .activation = "relu"),
+        gr_DepthwiseConv2D(GR_SHAPE(3), .padding = "same"), gr_AveragePooling2D(GR_SHAPE(2), .padding = "same"),
+        gr_Conv2D(9, GR_SHAPE(2), .strides = GR_SHAPE(2), .padding = "same"), gr_GlobalAveragePooling2D(),
+        gr_Dense(3, .activation = "softmax"));
+    gr_compile(m, .optimizer = gr_Adam(.learning_rate = 0.01), .loss = "categorical_crossentropy");
+    gr_history *h = gr_fit(m, gr_xy(GR_LIST(x), GR_LIST(y)), .epochs = 3, .batch_size = 16,
+        .verbose = GR_VERBOSE_SILENT);
+    uint64_t hash = m ? gr_model_weights_hash(m) : 0;
+    int n = 0;
+    const double *losses = h ? gr_history_get(h, "loss", &n) : NULL;
+    for (int i = 0; i < n && i < 3; i++)
+        loss[i] = losses[i];
+    gr_history_free(h);
+    gr_model_free(m);
+    return hash;
+}
+
+static void training_gives_the_same_bits_on_any_number_of_threads(void)
+{
+    gr_array *x = gr_array_new(GR_F32, GR_SHAPE(42, 13, 14, 2)), *y = gr_array_new(GR_F32, GR_SHAPE(42, 3));
+    float *p = gr_array_data(x), *q = gr_array_data(y);
+    for (int64_t i = 0; i < gr_array_size(x); i++)
+        p[i] = (float)((i * 7919 + i / 364 % 3 * 40) % 211) / 211;
+    for (int64_t i = 0; i < gr_array_size(y); i++)
+        q[i] = i / 3 % 3 == i % 3;
+    double first[3] = {0}, loss[3] = {0};
+    const uint64_t want = trained(1, x, y, first);
+    GR_EXPECT(first[2] < first[0] && first[2] > 0, "losses %g, %g: %s", first[0], first[2], gr_error_message());
+    static const int threads[] = {1, 2, 3, 7};
+    for (int i = 0; i < 4; i++) {
+        uint64_t found = trained(threads[i], x, y, loss);
+        GR_EXPECT(found == want && memcmp(loss, first, sizeof loss) == 0, "%d threads: %016llx, expected %016llx",
+            threads[i], (unsigned long long)found, (unsigned long long)want);
+    }
+    gr_set_num_threads(0);
+    gr_array_free(x);
+    gr_array_free(y);
+    gr_error_clear();
+}
+
 GR_SUITE("models/layers: pictures, merging, embedding", GR_TEST(shapes_and_weights_are_those_of_keras),
     GR_TEST(activations_as_layers_have_their_formulas), GR_TEST(merging_layers_take_any_number_of_inputs),
     GR_TEST(an_embedding_refuses_what_is_not_in_its_table),
-    GR_TEST(mistakes_name_layer_argument_and_what_was_expected), GR_TEST(merging_what_does_not_fit_is_an_error))
+    GR_TEST(mistakes_name_layer_argument_and_what_was_expected), GR_TEST(merging_what_does_not_fit_is_an_error),
+    GR_TEST(training_gives_the_same_bits_on_any_number_of_threads))
