@@ -63,6 +63,10 @@ GR_CXX_SPEC1(gr_Conv1D, int, filters)
 GR_CXX_SPEC1(gr_Conv2D, int, filters)
 GR_CXX_SPEC1(gr_DepthwiseConv1D, gr_shape, kernel_size)
 GR_CXX_SPEC1(gr_DepthwiseConv2D, gr_shape, kernel_size)
+GR_CXX_SPEC1(gr_SeparableConv1D, int, filters)
+GR_CXX_SPEC1(gr_SeparableConv2D, int, filters)
+GR_CXX_SPEC1(gr_Conv1DTranspose, int, filters)
+GR_CXX_SPEC1(gr_Conv2DTranspose, int, filters)
 GR_CXX_SPEC(gr_MaxPooling1D)
 GR_CXX_SPEC(gr_MaxPooling2D)
 GR_CXX_SPEC1(gr_AveragePooling1D, gr_shape, pool_size)
@@ -175,6 +179,7 @@ GR_CXX_REDUCTION(logsumexp)
 #undef gr_log_softmax
 #undef gr_conv
 #undef gr_depthwise_conv
+#undef gr_conv_transpose
 #undef gr_max_pool
 #undef gr_average_pool
 #undef gr_merge

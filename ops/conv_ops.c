@@ -412,6 +412,49 @@ gr_tensor *gr_depthwise_conv_at(gr_at at, const gr_conv_args *args)
     return convolution(at, "depthwise_conv", args, gr_reshape_at(at, k, s));
 }
 
+gr_tensor *gr_conv_transpose_at(gr_at at, const gr_conv_args *args)
+{
+    static const char *const name = "conv_transpose";
+    gr_tensor *in[] = {args->x, args->kernel};
+    gr__window w = {.size = GR_RANK0};
+    char text[200];
+    if (!gr__given(at, name, "x", in[0]) || !gr__given(at, name, "kernel", in[1]))
+        return GR_BAD;
+    const gr_shape x = in[0]->shape, k = in[1]->shape;
+    const int n = (int)x.rank - 2;
+    if ((n != 1 && n != 2) || k.rank != x.rank || k.dim[n + 1] != x.dim[n + 1] || k.dim[n] < 1)
+        return gr_op_fail(at, GR_ESHAPE, name, "kernel", 2, in,
+            "expected [.., results, channels of x] for an x of rank 3 or 4, found %s",
+            gr_shape_text(k, text, sizeof text));
+    if (args->before.rank || args->after.rank)
+        return gr_op_fail(at, GR_EARG, name, "before", 2, in, "expected no padding by hand, found some");
+    w.into = x;
+    w.into.rank--;
+    w.into.dim[n + 1] = 0;
+    for (int i = 0; i < n; i++) { /* the sizes of the result, whose convolution has the sizes of x */
+        const gr_shape s = gr__per_axis(args->strides, GR_SHAPE(1), n), d = gr__per_axis(args->dilation, GR_SHAPE(1), n);
+        const int64_t stride = s.dim[s.rank == n ? i : 0], dilation = d.dim[d.rank == n ? i : 0], size = x.dim[1 + i];
+        const bool same = args->padding && strcmp(args->padding, "same") == 0;
+        if (size < 0 || size > INT32_MAX || stride < 1 || stride > INT32_MAX || dilation < 1 || dilation > INT32_MAX ||
+            k.dim[i] < 1 || k.dim[i] > INT32_MAX)
+            return gr_op_fail(at, GR_ESHAPE, name, "strides", 2, in,
+                "expected an x of known size and strides and dilation of 1 or more, found %s",
+                gr_shape_text(s, text, sizeof text));
+        const int64_t over = (k.dim[i] - 1) * dilation + 1 - stride;
+        w.into.dim[i] = size * stride + (over > 0 && !same ? over : 0);
+    }
+    w.into.dim[n] = k.dim[n];
+    const gr__window_opts o = {.op = name, .n_operands = 2, .operand = in, .strides = args->strides,
+        .dilation = args->dilation, .padding = args->padding};
+    if (!gr__window_options(at, &o, n, w.into.dim, k.dim, &w))
+        return GR_BAD;
+    return gr_apply_op_at(at, &gr_op_conv_input_grad, &w, 2, in);
+}
+
+gr_tensor *(gr_conv_transpose)(gr_tensor *x, gr_tensor *kernel)
+{
+    return gr_conv_transpose_at((gr_at){0}, &(gr_conv_args){.x = x, .kernel = kernel});
+}
 gr_tensor *(gr_conv)(gr_tensor *x, gr_tensor *kernel)
 {
     return gr_conv_at((gr_at){0}, &(gr_conv_args){.x = x, .kernel = kernel});

@@ -196,6 +196,20 @@ static void depthwise_results_of_a_channel_lie_side_by_side(void)
     gr_tape_free(t);
 }
 
+static void a_transposed_convolution_spreads_each_pixel(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = constant_of(t, GR_F64, GR_SHAPE(1, 2, 1), NUMBERS(1, 10));
+    gr_tensor *k = constant_of(t, GR_F64, GR_SHAPE(3, 1, 1), NUMBERS(1, 2, 3));
+    NEAR(gr_conv_transpose(x, k), GR_SHAPE(1, 4, 1), 0, 1, 12, 23, 30);
+    NEAR(gr_conv_transpose(x, k, .padding = "same"), GR_SHAPE(1, 2, 1), 0, 12, 23);
+    NEAR(gr_conv_transpose(x, k, .strides = GR_SHAPE(2)), GR_SHAPE(1, 5, 1), 0, 1, 2, 13, 20, 30);
+    NEAR(gr_conv_transpose(x, k, .strides = GR_SHAPE(2), .padding = "same"), GR_SHAPE(1, 4, 1), 0, 1, 2, 13, 20);
+    NEAR(gr_conv_transpose(x, k, .strides = GR_SHAPE(4)), GR_SHAPE(1, 8, 1), 0, 1, 2, 3, 0, 10, 20, 30, 0);
+    NEAR(gr_conv_transpose(x, k, .dilation = GR_SHAPE(2)), GR_SHAPE(1, 6, 1), 0, 1, 10, 2, 20, 3, 30);
+    gr_tape_free(t);
+}
+
 /* What the functions check before there is a node; the rest is in test_op_errors.c. */
 static void impossible_options_are_named(void)
 {
@@ -223,6 +237,11 @@ static void impossible_options_are_named(void)
     WRONG(gr_conv(x, gr_input(t, GR_F32, GR_SHAPE(3, 3, 3, 5), "k")), "argument kernel: expected channels");
     WRONG(gr_conv(x, gr_input(t, GR_F32, GR_SHAPE(3, 3, 2, 5), "k")), "a last axis that divides into 2 groups");
     WRONG(gr_conv(x, gr_cast(k, GR_F64)), "argument kernel: expected float32, the dtype of x, found float64");
+    WRONG(gr_conv_transpose(x, k), "conv_transpose: argument kernel: expected [.., results, channels of x]");
+    WRONG(gr_conv_transpose(x, gr_transpose(k, GR_SHAPE(0, 1, 3, 2)), .before = GR_SHAPE(1)), "no padding by hand");
+    WRONG(gr_conv_transpose(x, gr_transpose(k, GR_SHAPE(0, 1, 3, 2)), .strides = GR_SHAPE(0)), "argument strides");
+    WRONG(gr_conv_transpose(x, gr_transpose(k, GR_SHAPE(0, 1, 3, 2)), .padding = "causal"), "argument padding");
+    WRONG(gr_conv_transpose(x, NULL), "conv_transpose: argument kernel: expected a tensor, found NULL");
     WRONG(gr_depthwise_conv(l, k), "depthwise_conv: argument kernel: expected rank 3");
     WRONG(gr_depthwise_conv(x, gr_input(t, GR_F32, GR_SHAPE(3, 3, 3, 1), "k")), "depthwise_conv: argument kernel");
     gr_tape_free(t);
@@ -230,4 +249,5 @@ static void impossible_options_are_named(void)
 
 GR_SUITE("ops/conv_ops.c", GR_TEST(results_are_those_of_the_definition), GR_TEST(gradients_are_adjoint),
     GR_TEST(the_batch_may_be_any_multiple_of_b), GR_TEST(padding_may_be_given_by_hand),
-    GR_TEST(depthwise_results_of_a_channel_lie_side_by_side), GR_TEST(impossible_options_are_named))
+    GR_TEST(depthwise_results_of_a_channel_lie_side_by_side), GR_TEST(a_transposed_convolution_spreads_each_pixel),
+    GR_TEST(impossible_options_are_named))

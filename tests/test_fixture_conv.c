@@ -6,7 +6,7 @@
 #include "models/layers/layers.h"
 #include "tests/fixture.h"
 
-enum { MOST = 4 }; /* outputs compared: y, dx, dw0, dw1 */
+enum { MOST = 5 }; /* outputs compared: y, dx, dw0, dw1, dw2 */
 
 /* "filters=4 kernel_size=3,3" as "filters=4, kernel_size=[3, 3]": Grape's text of a spec has its lists in brackets. */
 static const char *bracketed(const fixture *f, int i, char *out, size_t size)
@@ -159,6 +159,11 @@ static void depthwise_convolutions_agree_with_keras(void)
 {
     check_cases("layers_conv.npz", "depthwise", 4);
 }
+static void separable_and_transposed_convolutions_agree_with_keras(void)
+{
+    check_cases("layers_conv.npz", "separable", 2);
+    check_cases("layers_conv.npz", "transpose", 4);
+}
 static void pooling_agrees_with_keras(void)
 {
     check_cases("layers_conv.npz", "pool", 16);
@@ -176,5 +181,6 @@ static void embedding_agrees_with_keras(void)
 
 GR_SUITE("convolution and pooling against Keras", GR_TEST(convolutions_of_pictures_agree_with_keras),
     GR_TEST(convolutions_of_one_axis_agree_with_keras), GR_TEST(depthwise_convolutions_agree_with_keras),
-    GR_TEST(pooling_agrees_with_keras), GR_TEST(padding_cropping_and_enlarging_agree_with_keras),
+    GR_TEST(separable_and_transposed_convolutions_agree_with_keras), GR_TEST(pooling_agrees_with_keras),
+    GR_TEST(padding_cropping_and_enlarging_agree_with_keras),
     GR_TEST(embedding_agrees_with_keras))

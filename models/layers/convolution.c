@@ -1,4 +1,5 @@
-/* models/layers/convolution.c: Conv1D, Conv2D and the depthwise ones; see images.h. */
+/* models/layers/convolution.c: Conv1D, Conv2D, the depthwise, separable and transposed ones; see images.h. */
+#include "core/size.h"
 #include "models/layers/layers.h"
 #include "ops/ops.h"
 
@@ -76,6 +77,56 @@ static gr_tensor *depthwise_call(gr_build *b, const void *spec, gr_tensor *x)
     return gr_activation_at(l->at, b, s->activation, y);
 }
 
+static gr_tensor *separable_call(gr_build *b, const void *spec, gr_tensor *x)
+{
+    const gr_SeparableConv2D_spec *s = spec;
+    const gr_layer *l = &s->base;
+    const int axes = l->kind == &gr_SeparableConv1D_kind ? 1 : 2;
+    gr_shape k = GR_RANK0;
+    const int64_t c = channels_of(l, x, axes);
+    if (!c || !kernel_sizes(l, s->kernel_size, axes, x, &k))
+        return GR_BAD;
+    k.dim[axes] = c;
+    k.dim[axes + 1] = s->depth_multiplier;
+    int64_t middle;
+    if (!gr__mul(c, s->depth_multiplier, &middle))
+        return gr_op_fail(l->at, GR_ESHAPE, l->kind->name, "depth_multiplier", 1, &x,
+            "expected a number of channels below 2^63, found %d times as many", s->depth_multiplier);
+    const gr_shape one = axes == 1 ? GR_SHAPE(1, middle, s->filters) : GR_SHAPE(1, 1, middle, s->filters);
+    gr_tensor *deep = gr_weight(b, "depthwise_kernel", k, .init = s->depthwise_initializer,
+        .init_spec = s->depthwise_initializer_spec);
+    gr_tensor *point = gr_weight(b, "pointwise_kernel", one, .init = s->pointwise_initializer,
+        .init_spec = s->pointwise_initializer_spec);
+    gr_tensor *y =
+        gr_depthwise_conv(x, deep, .strides = s->strides, .dilation = s->dilation_rate, .padding = s->padding);
+    y = gr_conv(y, point);
+    if (!s->no_bias)
+        y = gr_add(y, gr_weight(b, "bias", GR_SHAPE(s->filters), .init = s->bias_initializer,
+                          .init_spec = s->bias_initializer_spec));
+    return gr_activation_at(l->at, b, s->activation, y);
+}
+
+static gr_tensor *transpose_call(gr_build *b, const void *spec, gr_tensor *x)
+{
+    const gr_Conv2D_spec *s = spec;
+    const gr_layer *l = &s->base;
+    const int axes = l->kind == &gr_Conv1DTranspose_kind ? 1 : 2;
+    gr_shape k = GR_RANK0;
+    const int64_t c = channels_of(l, x, axes);
+    if (!c || !kernel_sizes(l, s->kernel_size, axes, x, &k))
+        return GR_BAD;
+    k.dim[axes] = s->filters;
+    k.dim[axes + 1] = c;
+    gr_tensor *kernel =
+        gr_weight(b, "kernel", k, .init = s->kernel_initializer, .init_spec = s->kernel_initializer_spec);
+    gr_tensor *y =
+        gr_conv_transpose(x, kernel, .strides = s->strides, .dilation = s->dilation_rate, .padding = s->padding);
+    if (!s->no_bias)
+        y = gr_add(y, gr_weight(b, "bias", GR_SHAPE(s->filters), .init = s->bias_initializer,
+                          .init_spec = s->bias_initializer_spec));
+    return gr_activation_at(l->at, b, s->activation, y);
+}
+
 static const gr_field conv_fields[] = {GR_INT(gr_Conv2D_spec, filters, .required = true, .min = 1),
     GR_SHAPE_FIELD(gr_Conv2D_spec, kernel_size, .required = true), GR_SHAPE_FIELD(gr_Conv2D_spec, strides),
     GR_STRING(gr_Conv2D_spec, padding, .def_string = "valid"), GR_SHAPE_FIELD(gr_Conv2D_spec, dilation_rate),
@@ -94,6 +145,28 @@ static const gr_field depthwise_fields[] = {GR_SHAPE_FIELD(gr_DepthwiseConv2D_sp
     GR_SPEC_FIELD(gr_DepthwiseConv2D_spec, depthwise_initializer_spec),
     GR_SPEC_FIELD(gr_DepthwiseConv2D_spec, bias_initializer_spec), GR_BOOL(gr_DepthwiseConv2D_spec, no_bias),
     GR_STRING(gr_DepthwiseConv2D_spec, name), {0}};
+static const gr_field transpose_fields[] = {GR_INT(gr_Conv2D_spec, filters, .required = true, .min = 1),
+    GR_SHAPE_FIELD(gr_Conv2D_spec, kernel_size, .required = true), GR_SHAPE_FIELD(gr_Conv2D_spec, strides),
+    GR_STRING(gr_Conv2D_spec, padding, .def_string = "valid"), GR_SHAPE_FIELD(gr_Conv2D_spec, dilation_rate),
+    GR_STRING(gr_Conv2D_spec, activation),
+    GR_STRING(gr_Conv2D_spec, kernel_initializer, .def_string = "glorot_uniform"),
+    GR_STRING(gr_Conv2D_spec, bias_initializer, .def_string = "zeros"),
+    GR_SPEC_FIELD(gr_Conv2D_spec, kernel_initializer_spec), GR_SPEC_FIELD(gr_Conv2D_spec, bias_initializer_spec),
+    GR_BOOL(gr_Conv2D_spec, no_bias), GR_STRING(gr_Conv2D_spec, name), {0}};
+static const gr_field separable_fields[] = {GR_INT(gr_SeparableConv2D_spec, filters, .required = true, .min = 1),
+    GR_SHAPE_FIELD(gr_SeparableConv2D_spec, kernel_size, .required = true),
+    GR_SHAPE_FIELD(gr_SeparableConv2D_spec, strides),
+    GR_STRING(gr_SeparableConv2D_spec, padding, .def_string = "valid"),
+    GR_SHAPE_FIELD(gr_SeparableConv2D_spec, dilation_rate),
+    GR_INT(gr_SeparableConv2D_spec, depth_multiplier, .def = 1, .min = 1),
+    GR_STRING(gr_SeparableConv2D_spec, activation),
+    GR_STRING(gr_SeparableConv2D_spec, depthwise_initializer, .def_string = "glorot_uniform"),
+    GR_STRING(gr_SeparableConv2D_spec, pointwise_initializer, .def_string = "glorot_uniform"),
+    GR_STRING(gr_SeparableConv2D_spec, bias_initializer, .def_string = "zeros"),
+    GR_SPEC_FIELD(gr_SeparableConv2D_spec, depthwise_initializer_spec),
+    GR_SPEC_FIELD(gr_SeparableConv2D_spec, pointwise_initializer_spec),
+    GR_SPEC_FIELD(gr_SeparableConv2D_spec, bias_initializer_spec), GR_BOOL(gr_SeparableConv2D_spec, no_bias),
+    GR_STRING(gr_SeparableConv2D_spec, name), {0}};
 
 #define ROW(id, f, table)                                                                                              \
     const gr_layer_kind gr_##id##_kind = {                                                                             \
@@ -102,3 +175,7 @@ ROW(Conv1D, conv_call, conv_fields);
 ROW(Conv2D, conv_call, conv_fields);
 ROW(DepthwiseConv1D, depthwise_call, depthwise_fields);
 ROW(DepthwiseConv2D, depthwise_call, depthwise_fields);
+ROW(SeparableConv1D, separable_call, separable_fields);
+ROW(SeparableConv2D, separable_call, separable_fields);
+ROW(Conv1DTranspose, transpose_call, transpose_fields);
+ROW(Conv2DTranspose, transpose_call, transpose_fields);

@@ -54,6 +54,35 @@ extern GR_API const gr_layer_kind gr_DepthwiseConv1D_kind, gr_DepthwiseConv2D_ki
 #define gr_DepthwiseConv1D(...) GR_SPEC(gr_DepthwiseConv1D, .kernel_size = __VA_ARGS__)
 #define gr_DepthwiseConv2D(...) GR_SPEC(gr_DepthwiseConv2D, .kernel_size = __VA_ARGS__)
 
+/* A depthwise convolution, then one of 1 x 1 over the channels.
+ *     gr_SeparableConv2D(32, GR_SHAPE(3), .padding = "same")
+ *   weights  depthwise_kernel [kh, kw, c, depth_multiplier], pointwise_kernel [1, 1, c * depth_multiplier, filters],
+ *            bias [filters] */
+typedef struct {
+    gr_layer base;
+    int filters;          /* >= 1 */
+    gr_shape kernel_size; /* required */
+    gr_shape strides;
+    const char *padding;
+    gr_shape dilation_rate;
+    int depth_multiplier; /* 1 */
+    const char *activation, *depthwise_initializer, *pointwise_initializer, *bias_initializer;
+    const gr_initializer *depthwise_initializer_spec, *pointwise_initializer_spec, *bias_initializer_spec;
+    bool no_bias;
+    const char *name;
+} gr_SeparableConv2D_spec;
+typedef gr_SeparableConv2D_spec gr_SeparableConv1D_spec;
+extern GR_API const gr_layer_kind gr_SeparableConv1D_kind, gr_SeparableConv2D_kind;
+#define gr_SeparableConv1D(...) GR_SPEC(gr_SeparableConv1D, .filters = __VA_ARGS__)
+#define gr_SeparableConv2D(...) GR_SPEC(gr_SeparableConv2D, .filters = __VA_ARGS__)
+
+/* The transposed convolution of ops/conv_ops.h: [B, h, w, c] -> [B, h', w', filters], larger by the strides.
+ *   weights  kernel [kh, kw, filters, c], bias [filters]; options as of Conv2D, without groups */
+typedef gr_Conv2D_spec gr_Conv1DTranspose_spec, gr_Conv2DTranspose_spec;
+extern GR_API const gr_layer_kind gr_Conv1DTranspose_kind, gr_Conv2DTranspose_kind;
+#define gr_Conv1DTranspose(...) GR_SPEC(gr_Conv1DTranspose, .filters = __VA_ARGS__)
+#define gr_Conv2DTranspose(...) GR_SPEC(gr_Conv2DTranspose, .filters = __VA_ARGS__)
+
 /* The largest element, or the mean, of each window; see ops/pool_ops.h.
  *     gr_MaxPooling2D()                                windows of 2 x 2, side by side
  *     gr_AveragePooling2D(GR_SHAPE(3), .strides = GR_SHAPE(2), .padding = "same")

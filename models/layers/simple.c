@@ -108,7 +108,8 @@ ROW(RepeatVector, repeat_call, repeat_fields);
 const gr_kind_entry gr__layers[] = {
     KIND(Input), KIND(Dense), KIND(Activation), KIND(BatchNormalization), KIND(LayerNormalization), KIND(Dropout),
     KIND(Flatten), KIND(Reshape), KIND(Rescaling), KIND(Permute), KIND(RepeatVector), KIND(Embedding), KIND(Conv1D),
-    KIND(Conv2D), KIND(DepthwiseConv1D), KIND(DepthwiseConv2D), KIND(MaxPooling1D), KIND(MaxPooling2D),
+    KIND(Conv2D), KIND(DepthwiseConv1D), KIND(DepthwiseConv2D), KIND(SeparableConv1D), KIND(SeparableConv2D),
+    KIND(Conv1DTranspose), KIND(Conv2DTranspose), KIND(MaxPooling1D), KIND(MaxPooling2D),
     KIND(AveragePooling1D), KIND(AveragePooling2D), KIND(GlobalMaxPooling1D), KIND(GlobalMaxPooling2D),
     KIND(GlobalAveragePooling1D), KIND(GlobalAveragePooling2D), KIND(ZeroPadding2D), KIND(Cropping2D),
     KIND(UpSampling2D), KIND(ReLU), KIND(LeakyReLU), KIND(ELU), KIND(Softmax), KIND(Add), KIND(Multiply),
