@@ -26,7 +26,7 @@ static struct {
 } blas;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* The address of `name` in lib, also with the prefix that the PyPI builds of OpenBLAS carry; into *fn. */
+/* The address of `name` in lib, also with the prefix that OpenBLAS carries in Python wheels; into *fn. */
 static bool find(void *lib, const char *name, void *fn, size_t size)
 {
     char prefixed[64] = "scipy_";
