@@ -26,7 +26,9 @@ gr_status gr__monitor_sign(const gr_run *run, const gr_spec *spec, const char *m
     char known[512];
     if (d == GR_DIRECTION_NONE)
         return gr_fail(GR_EARG, spec->at,
-            "%s: argument mode: expected GR_MODE_MIN or GR_MODE_MAX, since the direction of '%s' is not known; it is of %s",
+            "%s: argument mode: expected GR_MODE_MIN or GR_MODE_MAX, since the direction of '%s' is not known; it is "
+            "of "
+            "%s",
             spec->kind->name, monitor, gr_run_directed(run, known, sizeof known));
     *sign = d == GR_DIRECTION_UP ? 1 : -1;
     return GR_OK;

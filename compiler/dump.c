@@ -1,6 +1,7 @@
 /* compiler/dump.c: plans as text, graphs after each pass, the arena as a picture. The groups' picture: dump_dot.c. */
 #include "compiler/code.h"
 #include "compiler/dump.h"
+#include "core/number.h"
 #include "core/dot.h"
 #include <errno.h>
 #include <string.h>
@@ -75,25 +76,32 @@ void gr__dump_plan(FILE *f, const gr__plan *p)
 
 /* ---- memory.svg -------------------------------------------------------------------------------------------------- */
 
+/* An attribute with a point in it whatever the program's locale. */
+static void put_number(FILE *f, const char *name, double x)
+{
+    char text[GR__NUMBER_TEXT];
+    fprintf(f, " %s=\"%s\"", name, gr__short_text(x, 6, text));
+}
+
 /* Phases to the right, addresses upwards, a rectangle per buffer. */
 static void dump_memory(FILE *f, const gr__plan *p)
 {
     const double width = 1000, height = 600;
     double x = width / (p->n_phases ? p->n_phases : 1), y = height / (double)(p->bytes ? p->bytes : 1);
-    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-10 -30 %g %g\" font-family=\"sans-serif\">\n",
-        width + 20, height + 60);
-    fprintf(f, "<text y=\"-12\" font-size=\"14\">%.1f KiB in %d phases; lower bound %.1f KiB</text>\n",
-        (double)p->bytes / 1024, p->n_phases, (double)p->lower_bound / 1024);
+    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-10 -30 %d %d\" font-family=\"sans-serif\">\n",
+        (int)width + 20, (int)height + 60);
+    fprintf(f, "<text y=\"-12\" font-size=\"14\">%lld bytes in %d phases; lower bound %lld bytes</text>\n",
+        (long long)p->bytes, p->n_phases, (long long)p->lower_bound);
     for (int i = 0; i < p->n_buffers; i++) {
         const gr__buffer *b = &p->buffer[i];
         if (b->space != GR__ARENA || b->first < 0)
             continue;
         const gr__node *n = p->node[p->value[b->value].node].node;
         static const char *const colour[] = {"#8ecae6", "#ffb703", "#a7c957"};
-        fprintf(f,
-            "<rect x=\"%g\" y=\"%g\" width=\"%g\" height=\"%g\" fill=\"%s\" stroke=\"#333\" stroke-width=\"0.5\">",
-            b->first * x, height - (double)(b->offset + b->bytes) * y, (b->last - b->first + 1) * x,
-            (double)b->bytes * y, colour[n->phase % 3]);
+        fprintf(f, "<rect");
+        put_number(f, "x", b->first * x), put_number(f, "y", height - (double)(b->offset + b->bytes) * y);
+        put_number(f, "width", (b->last - b->first + 1) * x), put_number(f, "height", (double)b->bytes * y);
+        fprintf(f, " fill=\"%s\" stroke=\"#333\" stroke-width=\"0.5\">", colour[n->phase % 3]);
         fprintf(f, "<title>%%%lld %s, %lld bytes at %lld, phases %d to %d</title></rect>\n", (long long)n->id,
             n->op->name, (long long)b->bytes, (long long)b->offset, b->first, b->last);
     }

@@ -1,5 +1,6 @@
 /* compiler/simplify.c: applies the rules of ops/rules.c until nothing changes (at most 8 rounds), and the one that
  * follows from a trait alone: f(f(x)) = f(x) where f is idempotent. */
+#include "core/number.h"
 #include "compiler/graph.h"
 #include "ops/rules.h"
 #include <math.h>
@@ -41,10 +42,9 @@ static int parse(pattern *p, const char **s)
         p->part[me].kind = INVERSE;
         *s += 6;
     } else if (**s == '-' || (name[0] >= '0' && name[0] <= '9')) {
-        char *end;
         p->part[me].kind = NUMBER;
-        p->part[me].number = strtod(*s, &end);
-        *s = end;
+        if (!gr__double_parse(*s, s, &p->part[me].number)) /* strtod would follow the program's locale */
+            return -1;
     } else if ((*s)[word] != '(') {
         p->part[me].kind = strcmp(name, "pow2") == 0 ? POW2 : ANY;
         p->part[me].letter = name[0] - 'a';

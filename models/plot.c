@@ -1,5 +1,6 @@
 /* models/plot.c: curves of a history: through gnuplot into a file, and in characters on a terminal. See history.h.
  * The script that gnuplot gets is complete (the numbers are in it), so it can be kept and run by hand. */
+#include "core/number.h"
 #include "core/process.h"
 #include "core/text.h"
 #include "models/history.h"
@@ -41,6 +42,7 @@ static const char *ending(const char *file)
 static gr_status put_terminal(gr__writer *t, const gr_history_plot_opts *o, gr_at at)
 {
     const char *end = ending(o->file);
+    char wide[GR__NUMBER_TEXT], high[GR__NUMBER_TEXT];
     double w = o->inches[0] > 0 ? o->inches[0] : 8, h = o->inches[1] > 0 ? o->inches[1] : 6;
     if (!(w <= 100 && h <= 100))
         return gr_fail(GR_EARG, at, "history_plot: argument inches: expected at most 100 x 100, found %g x %g", w, h);
@@ -49,7 +51,8 @@ static gr_status put_terminal(gr__writer *t, const gr_history_plot_opts *o, gr_a
     else if (strcmp(end, "svg") == 0)
         gr__put(t, "set terminal svg size %d,%d font 'sans,13' background 'white'\n", (int)(w * 100), (int)(h * 100));
     else if (strcmp(end, "pdf") == 0)
-        gr__put(t, "set terminal pdfcairo size %gin,%gin font 'sans,11'\n", w, h);
+        gr__put(t, "set terminal pdfcairo size %sin,%sin font 'sans,11'\n", gr__short_text(w, 6, wide),
+            gr__short_text(h, 6, high));
     else
         return gr_fail(GR_EARG, at,
             "history_plot: argument file: expected a name that ends in .png, .svg, .pdf or .gp, found '%s'", o->file);
@@ -101,12 +104,13 @@ static gr_status put_script(gr__writer *t, const gr_history *h, const gr_history
         gr_history_epochs(h) <= 20 ? 1 : gr_history_epochs(h) / 10);
     for (int i = 0; i < n; i++) {
         int count;
+        char number[GR__NUMBER_TEXT];
         const double *v = gr_history_get(h, curve[i].key, &count);
         if (!v)
             return gr_error();
         gr__put(t, "$c%d << END\n", i);
         for (int k = 0; k < count; k++)
-            gr__put(t, isfinite(v[k]) ? "%d %.9g\n" : "%d NaN\n", k + 1, v[k]);
+            gr__put(t, "%d %s\n", k + 1, isfinite(v[k]) ? gr__short_text(v[k], 9, number) : "NaN");
         gr__put(t, "END\n");
     }
     for (int i = 0; i < n; i++) {
