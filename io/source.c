@@ -80,6 +80,8 @@ gr_status gr__source_read(gr__source *s, void *dst, int64_t n, const char *what)
     return GR_OK;
 }
 
+enum { FREE_BYTES = 256 << 20, MOST_TIMES = 100 }; /* beyond both, a compressed file is a bomb */
+
 gr_status gr__source_has(gr__source *s, int64_t count, int64_t size, const char *what)
 {
     int64_t bytes;
@@ -88,6 +90,10 @@ gr_status gr__source_has(gr__source *s, int64_t count, int64_t size, const char 
     if (bytes > s->left)
         return gr__source_fail(s, GR_EFORMAT, "expected %lld bytes of %s, found %s%lld", (long long)bytes, what,
             s->exact ? "" : "a file that can hold at most ", (long long)s->left);
+    if (!s->exact && bytes > FREE_BYTES && bytes / MOST_TIMES > s->size)
+        return gr__source_fail(s, GR_EFORMAT,
+            "expected %s of at most 256 MiB or %d times the file, found %lld bytes in %lld", what, MOST_TIMES,
+            (long long)bytes, (long long)s->size);
     return GR_OK;
 }
 

@@ -165,6 +165,14 @@ static void a_size_that_no_compression_reaches_is_refused(void)
         0x60, 0x6c, 0x60, 0x60, 0x60, 0x00, 0x00, 0x8f, 0xc2, 0x48, 0x59, 0x08, 0x00, 0x00, 0x00};
     CU_ASSERT_PTR_NULL(load_bytes(bomb, sizeof bomb));
     expect_error(GR_EFORMAT, "a file that can hold at most", "bomb");
+    /* 2^31 bytes in a file that could just hold them, but 100 times 2 MiB is less */
+    enum { LARGE = 2200000 };
+    unsigned char *large = calloc(LARGE, 1);
+    memcpy(large, bomb, sizeof bomb);
+    CU_ASSERT_PTR_NULL(load_bytes(large, LARGE));
+    expect_error(
+        GR_EFORMAT, "expected elements of at most 256 MiB or 100 times the file, found 2147483648 bytes", "ratio");
+    free(large);
 }
 
 static bool loads(const char *path)
