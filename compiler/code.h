@@ -45,6 +45,8 @@ struct gr__code {
     int64_t gemm_scratch, scratch; /* bytes */
 };
 
+/* Joins elementwise instructions, slots still numbered (join.c). */
+void gr__join_pairs(gr__code *c, int n_slots);
 /* The step of a group: its program, refs, tasks and cost. */
 gr_status gr__lower_group(gr__plan *p, gr__step *s, int group);
 gr_status gr__run_code(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end);

@@ -3,12 +3,11 @@
  * Operands in memory are read where they lie if two strides say how and no conversion is needed, else a LOAD brings
  * them into scratch. A result that is needed outside goes straight to memory, where the group's own readers find it too
  * (a copy out of scratch afterwards made an MLP's step 2 % slower); one that has to be converted, or that overwrites
- * what is still to be read, is made in scratch and a STORE copies it out. Scratch slots are reused as soon as their last
- * reader has run. */
+ * what is still to be read, is made in scratch and a STORE copies it out. Scratch slots are reused as soon as their
+ * last reader has run. */
 #include "compiler/code.h"
 #include "core/size.h"
 #include "ops/kernels/gemm.h"
-#include "ops/kernels/pair.h"
 #include "ops/kernels/tile.h"
 #include <string.h>
 
@@ -160,13 +159,30 @@ static bool read_later(const lowering *b, int i, int value)
     return false;
 }
 
-/* Does a later node read the old value of the variable whose storage this is? */
-static bool old_value_read_later(const lowering *b, int i, int buffer)
+/* Does node i read the value other than each element just before it writes that element? */
+static bool reads_elsewhere(const lowering *b, int i, int value)
+{
+    const gr__pnode *n = &b->p->node[b->g->node[i]];
+    int form = b->l->form[i];
+    gr__place own = in_memory(b, 0, form);
+    if (!reads(b->p, b->g->node[i], value))
+        return false;
+    for (int k = 0; n->work == GR__TILE && k < n->node->n_in; k++) {
+        gr__plane x = gr__plane_of(&n->access[k], gr__form_rows(b->l, form), gr__form_cols(b->l, form));
+        if (n->access[k].value == value && (!x.plain || x.offset || x.row != own.row || x.col != own.col))
+            return true;
+    }
+    return n->work != GR__TILE;
+}
+
+/* Is this the storage of a variable whose old value is still to be read when node i writes? */
+static bool old_value_still_read(const lowering *b, int i, int buffer)
 {
     if (b->p->buffer[buffer].space != GR__VARIABLE)
         return false;
     for (int v = 0; v < b->p->n_values; v++)
-        if (b->p->value[v].buffer == buffer && b->p->node[b->p->value[v].node].work == GR__LEAF && read_later(b, i, v))
+        if (b->p->value[v].buffer == buffer && b->p->node[b->p->value[v].node].work == GR__LEAF &&
+            (read_later(b, i, v) || reads_elsewhere(b, i, v)))
             return true;
     return false;
 }
@@ -181,7 +197,7 @@ static void finish(lowering *b, int i, gr__instr in)
     in.name = b->p->node[b->g->node[i]].node->op->name;
     if (buffer >= 0)
         touch(b, value, true);
-    if (buffer >= 0 && !everywhere && !old_value_read_later(b, i, buffer) &&
+    if (buffer >= 0 && !everywhere && !old_value_still_read(b, i, buffer) &&
         b->p->value[value].dtype == compute_type(b)) {
         in.y = b->made[i] = in_memory(b, buffer, in.form);
         emit(b, in);
@@ -305,85 +321,6 @@ static bool uniform(const gr__code *c, const gr__instr *in, const bool *uniform_
                                 : in->x[k].row || in->x[k].col || written_here(c, in->x[k].buffer))
             return false;
     return true;
-}
-
-static bool same_place(const gr__place *a, const gr__place *c)
-{
-    return a->buffer == c->buffer && a->offset == c->offset && a->form == c->form && a->row == c->row &&
-           a->col == c->col;
-}
-
-/* How often a slot is read, and by which instruction last. */
-static int readers(const gr__code *c, int64_t slot, int *last)
-{
-    int n = 0;
-    for (int i = 0; i < c->n; i++)
-        for (int k = 0; k < c->instr[i].n_x; k++)
-            if (c->instr[i].x[k].buffer < 0 && c->instr[i].x[k].offset == slot) {
-                n++;
-                *last = i;
-            }
-    return n;
-}
-
-/* Does an instruction between i and k write what i reads from memory? */
-static bool overwritten(const gr__code *c, int i, int k)
-{
-    for (int m = i + 1; m < k; m++)
-        for (int x = 0; x < c->instr[i].n_x; x++)
-            if (c->instr[m].y.buffer >= 0 && c->instr[m].y.buffer == c->instr[i].x[x].buffer)
-                return true;
-    return false;
-}
-
-/* outer(.. inner ..) as one instruction in outer's place; false if there is no kernel. */
-static bool join(gr__code *c, int i, int k, int at)
-{
-    gr__instr *inner = &c->instr[i], *outer = &c->instr[k], both = *outer;
-    both.n_x = 0;
-    for (int x = 0; x < inner->n_x; x++)
-        both.x[both.n_x++] = inner->x[x];
-    gr_tile_fn lerp = outer->n_x == 2 && inner->n_x == 3 && same_place(&outer->x[1 - at], &inner->x[1])
-                          ? gr__tile_lerp(inner->tile, outer->tile)
-                          : NULL;
-    if (inner->n_x + outer->n_x - 1 > GR_TILE_INPUTS && !lerp)
-        return false;
-    both.tile = lerp ? lerp : gr__tile_pair(inner->tile, outer->tile, at);
-    if (!both.tile)
-        return false;
-    for (int x = 0; x < outer->n_x && !lerp; x++)
-        if (x != at)
-            both.x[both.n_x++] = outer->x[x];
-    *outer = both;
-    inner->op = GR__I_NONE;
-    return true;
-}
-
-/* Elementwise chains: an instruction whose result has one reader joins it, where there is a kernel for the two. */
-static void join_pairs(lowering *b)
-{
-    gr__code *c = b->code;
-    int slot_of[GR__GROUP_NODES * 6]; /* the instruction that makes it */
-    if (b->l->f64)
-        return;
-    for (int i = 0; i < b->n_slots; i++)
-        slot_of[i] = -1;
-    for (int k = 0; k < c->n; k++) {
-        const gr__instr *in = &c->instr[k];
-        for (int x = 0; in->op == GR__I_TILE && x < in->n_x; x++) {
-            int last, i = in->x[x].buffer < 0 ? slot_of[in->x[x].offset] : -1;
-            if (i >= 0 && c->instr[i].op == GR__I_TILE && c->instr[i].form == in->form &&
-                readers(c, in->x[x].offset, &last) == 1 && !overwritten(c, i, k) && join(c, i, k, x))
-                break;
-        }
-        if (in->y.buffer < 0)
-            slot_of[in->y.offset] = k;
-    }
-    int n = 0;
-    for (int i = 0; i < c->n; i++)
-        if (c->instr[i].op != GR__I_NONE)
-            c->instr[n++] = c->instr[i];
-    c->n = n;
 }
 
 /* Numbers that are the same for every tile to the front; the order is kept otherwise. */
@@ -528,7 +465,7 @@ static gr_status lower_nodes(lowering *b)
     }
     for (int i = 0; i < b->n_late; i++)
         emit(b, b->late[i]);
-    join_pairs(b);
+    gr__join_pairs(b->code, b->n_slots);
     return hoist(b) ? GR_OK : GR_EMEM;
 }
 

@@ -148,6 +148,28 @@ static void assignments_are_committed_together(void)
     gr_array_free(y0), gr_array_free(y1), gr_program_free(p), gr_tape_free(t), gr_variable_free(a), gr_variable_free(b);
 }
 
+/* w <- w w, w <- transposed w: every element is read after others have got their new value, if nobody takes care. */
+static void a_variable_may_be_assigned_what_reads_all_of_it(void)
+{
+    for (int transposes = 0; transposes < 2; transposes++) {
+        gr_tape *t = gr_tape_new();
+        gr_variable *v = gr_variable_new("w", GR_F32, GR_SHAPE(4, 4), true);
+        gr_array *start = numbers(4, 4, 1);
+        gr_variable_set(v, start);
+        gr_tensor *w = gr_read(t, v);
+        gr_tensor *value = transposes ? gr_sub(gr_transpose(w, GR_RANK0), w) : gr_matmul(w, w);
+        gr_array *want = gr_eval(value);
+        gr_assign(w, value);
+        gr_program *p = gr_program_new(t, .inputs = {NULL}, .verify = true);
+        CU_ASSERT_EQUAL(gr_program_run(p, NULL, NULL), GR_OK);
+        gr_array *now = gr_variable_get(v);
+        for (int i = 0; i < 16; i++)
+            CU_ASSERT_EQUAL(gr_array_at(now, i), gr_array_at(want, i));
+        gr_array_free(start), gr_array_free(want), gr_array_free(now);
+        gr_program_free(p), gr_tape_free(t), gr_variable_free(v);
+    }
+}
+
 static void the_last_of_several_assignments_stays(void)
 {
     gr_tape *t = gr_tape_new();
@@ -362,6 +384,6 @@ GR_SUITE("compiler/compile.c", GR_TEST(every_failed_allocation_is_an_error_and_n
     GR_TEST(dumps_show_every_stage), GR_TEST(a_program_serves_every_batch_size),
     GR_TEST(a_second_run_of_a_batch_size_allocates_nothing),
     GR_TEST(inputs_that_disagree_on_the_batch_size_are_refused), GR_TEST(a_needed_input_that_is_not_listed_is_an_error),
-    GR_TEST(assignments_are_committed_together), GR_TEST(the_last_of_several_assignments_stays),
-    GR_TEST(a_refused_datum_drops_every_commit_and_names_the_place),
+    GR_TEST(assignments_are_committed_together), GR_TEST(a_variable_may_be_assigned_what_reads_all_of_it),
+    GR_TEST(the_last_of_several_assignments_stays), GR_TEST(a_refused_datum_drops_every_commit_and_names_the_place),
     GR_TEST(assign_if_keeps_the_value_where_the_condition_is_false))

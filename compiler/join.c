@@ -1,0 +1,81 @@
+/* compiler/join.c: elementwise chains in fewer passes. An instruction of a tile program whose result has one reader is
+ * joined with it, where ops/kernels/pair.h has a kernel for the two. The bits stay the same. */
+#include "compiler/code.h"
+#include "ops/kernels/pair.h"
+
+static bool same_place(const gr__place *a, const gr__place *c)
+{
+    return a->buffer == c->buffer && a->offset == c->offset && a->form == c->form && a->row == c->row &&
+           a->col == c->col;
+}
+
+/* How often a slot is read. */
+static int readers(const gr__code *c, int64_t slot)
+{
+    int n = 0;
+    for (int i = 0; i < c->n; i++)
+        for (int k = 0; k < c->instr[i].n_x; k++)
+            n += c->instr[i].x[k].buffer < 0 && c->instr[i].x[k].offset == slot;
+    return n;
+}
+
+/* Would i, run in k's place, read from memory what is overwritten by then, or by k itself in another order? */
+static bool overwritten(const gr__code *c, int i, int k)
+{
+    for (int m = i + 1; m <= k; m++)
+        for (int x = 0; x < c->instr[i].n_x; x++) {
+            const gr__place *y = &c->instr[m].y, *from = &c->instr[i].x[x];
+            bool same_element = m == k && from->offset == y->offset && from->row == y->row && from->col == y->col;
+            if (y->buffer >= 0 && y->buffer == from->buffer && !same_element)
+                return true;
+        }
+    return false;
+}
+
+/* outer(.. inner ..) as one instruction in outer's place; false if there is no kernel. */
+static bool join(gr__code *c, int i, int k, int at)
+{
+    gr__instr *inner = &c->instr[i], *outer = &c->instr[k], both = *outer;
+    both.n_x = 0;
+    for (int x = 0; x < inner->n_x; x++)
+        both.x[both.n_x++] = inner->x[x];
+    gr_tile_fn lerp = outer->n_x == 2 && inner->n_x == 3 && same_place(&outer->x[1 - at], &inner->x[1])
+                          ? gr__tile_lerp(inner->tile, outer->tile)
+                          : NULL;
+    if (inner->n_x + outer->n_x - 1 > GR_TILE_INPUTS && !lerp)
+        return false;
+    both.tile = lerp ? lerp : gr__tile_pair(inner->tile, outer->tile, at);
+    if (!both.tile)
+        return false;
+    for (int x = 0; x < outer->n_x && !lerp; x++)
+        if (x != at)
+            both.x[both.n_x++] = outer->x[x];
+    *outer = both;
+    inner->op = GR__I_NONE;
+    return true;
+}
+
+void gr__join_pairs(gr__code *c, int n_slots)
+{
+    int maker[GR__GROUP_NODES * 6]; /* per slot: the instruction that makes it */
+    if (c->layout->f64)
+        return;
+    for (int i = 0; i < n_slots; i++)
+        maker[i] = -1;
+    for (int k = 0; k < c->n; k++) {
+        const gr__instr *in = &c->instr[k];
+        for (int x = 0; in->op == GR__I_TILE && x < in->n_x; x++) {
+            int i = in->x[x].buffer < 0 ? maker[in->x[x].offset] : -1;
+            if (i >= 0 && c->instr[i].op == GR__I_TILE && c->instr[i].form == in->form &&
+                readers(c, in->x[x].offset) == 1 && !overwritten(c, i, k) && join(c, i, k, x))
+                break;
+        }
+        if (in->y.buffer < 0)
+            maker[in->y.offset] = k;
+    }
+    int n = 0;
+    for (int i = 0; i < c->n; i++)
+        if (c->instr[i].op != GR__I_NONE)
+            c->instr[n++] = c->instr[i];
+    c->n = n;
+}
