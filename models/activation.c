@@ -129,7 +129,7 @@ gr_tensor *gr_activation_at(gr_at at, gr_build *b, const char *name, gr_tensor *
         return name ? GR_BAD : x;
     activation *a = gr_spec_parse(name, activations, "activation", at);
     if (!a)
-        return GR_BAD;
+        return gr__note_layers(b);
     gr_tensor *y = a->kind->apply(a, x);
     const activation_kind *kind = a->kind;
     gr_spec_free(a);

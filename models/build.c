@@ -54,8 +54,7 @@ static void layer_path(const gr_layer_ref *l, char *buf, size_t size)
     snprintf(buf + n, size - n, "%s/", l->name);
 }
 
-/* Where the layers around a failing weight were written. */
-static gr_tensor *note_layers(const gr_build *b)
+gr_tensor *gr__note_layers(const gr_build *b)
 {
     for (const gr_layer_ref *l = b->layer; l; l = l->parent) {
         const char *slash = l->spec->at.file ? strrchr(l->spec->at.file, '/') : NULL;
@@ -70,7 +69,7 @@ gr_tensor *gr_weight_at(gr_at at, gr_build *b, const gr_weight_opts *o)
     char path[512], text[200], found[200];
     if (!o->name || !o->name[0]) {
         gr_fail(GR_EARG, at, "weight: argument name: expected a name, found none");
-        return note_layers(b);
+        return gr__note_layers(b);
     }
     layer_path(b->layer, path, sizeof path);
     size_t n = strlen(path);
@@ -86,7 +85,7 @@ gr_tensor *gr_weight_at(gr_at at, gr_build *b, const gr_weight_opts *o)
             gr_shape_text(gr_variable_shape(v), text, sizeof text), path, gr_shape_text(o->shape, found, sizeof found));
     else if (v || (v = store_add(b->store, path, o, at)))
         return gr_read_at(at, b->tape, v);
-    return note_layers(b);
+    return gr__note_layers(b);
 }
 
 /* ---- layers ------------------------------------------------------------------------------------------------------ */

@@ -68,5 +68,7 @@ gr_tensor *gr__build_logits(const gr_build *b, const gr_tensor *y, const char **
 /* Applies a model function without a scope of its own: the whole model. */
 gr_status gr__build_call(
     gr_build *b, const gr_layer *layer, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out);
+/* Adds to an error where the layers around it were written; gives GR_BAD. */
+gr_tensor *gr__note_layers(const gr_build *b);
 
 #endif

@@ -12,6 +12,7 @@
 #include "io/npz.h"
 #include "models/layer_gradcheck.h"
 #include "models/model_impl.h"
+#include "models/save.h"
 #include "ops/ops.h"
 #include "tests/damage.h"
 #include "tests/injector.h"
@@ -70,12 +71,27 @@ static gr_model *model(void)
     return NULL;
 }
 
-static bool writes(const gr_model *m, const gr_history *h)
+/* Saved, loaded as a new model, and its weights loaded into the old one. */
+static bool saves(gr_model *m)
+{
+#ifdef GRAPE_MINIMAL
+    return m != NULL;
+#else
+    const char *file = gr_test_scratch("model.safetensors");
+    gr_model *back = gr_model_save(m, file) == GR_OK ? gr_model_load(file) : NULL;
+    bool good =
+        back && gr_model_weights_hash(back) == gr_model_weights_hash(m) && gr_model_load_weights(m, file) == GR_OK;
+    gr_model_free(back);
+    return good;
+#endif
+}
+
+static bool writes(gr_model *m, const gr_history *h)
 {
     FILE *nowhere = fopen("/dev/null", "w");
     bool good = gr_summary(m, nowhere) == GR_OK && gr_history_print(h, nowhere, 0) == GR_OK &&
-        gr_model_plot(m, gr_test_scratch("model.dot")) == GR_OK &&
-        gr_history_plot(h, gr_test_scratch("loss.gp"), .title = "Model Loss") == GR_OK;
+                gr_model_plot(m, gr_test_scratch("model.dot")) == GR_OK &&
+                gr_history_plot(h, gr_test_scratch("loss.gp"), .title = "Model Loss") == GR_OK && saves(m);
     fclose(nowhere);
     return good;
 }
@@ -134,8 +150,9 @@ static bool trains_again(void *ctx, uint64_t *hash)
 {
     trained *t = ctx;
     gr_run run = {.model = t->m};
-    if (gr_run_restore_weights(&run, t->start) != GR_OK || gr_compile(t->m, .optimizer = gr_SGD(.learning_rate = 0.1f,
-                .momentum = 0.9f), .loss = "mse", .metrics = {"mae"}) != GR_OK)
+    if (gr_run_restore_weights(&run, t->start) != GR_OK ||
+        gr_compile(t->m, .optimizer = gr_SGD(.learning_rate = 0.1f, .momentum = 0.9f), .loss = "mse",
+            .metrics = {"mae"}) != GR_OK)
         return false;
     gr_history *h = gr_fit(t->m, t->s.data, .epochs = 1, .batch_size = 64, .verbose = GR_VERBOSE_SILENT);
     bool good = h && hash_history(h, hash);
