@@ -232,8 +232,8 @@ static gr_status conv_eval(const gr_call *c)
     return GR_OK;
 }
 
-/* A row of pixels; a sixteenth of x, so that the kernel is turned for few calls; a sixteenth of a kernel's rows, each of
- * which reads all of x. */
+/* A row of pixels; a sixteenth of x, so that the kernel is turned for few calls; a sixteenth of a kernel's rows, each
+ * of which reads all of x. */
 enum { CALLS = 16 };
 static int64_t conv_unit(const gr_call *c)
 {
@@ -432,7 +432,8 @@ gr_tensor *gr_conv_transpose_at(gr_at at, const gr_conv_args *args)
     w.into.rank--;
     w.into.dim[n + 1] = 0;
     for (int i = 0; i < n; i++) { /* the sizes of the result, whose convolution has the sizes of x */
-        const gr_shape s = gr__per_axis(args->strides, GR_SHAPE(1), n), d = gr__per_axis(args->dilation, GR_SHAPE(1), n);
+        const gr_shape s = gr__per_axis(args->strides, GR_SHAPE(1), n);
+        const gr_shape d = gr__per_axis(args->dilation, GR_SHAPE(1), n);
         const int64_t stride = s.dim[s.rank == n ? i : 0], dilation = d.dim[d.rank == n ? i : 0], size = x.dim[1 + i];
         const bool same = args->padding && strcmp(args->padding, "same") == 0;
         if (size < 0 || size > INT32_MAX || stride < 1 || stride > INT32_MAX || dilation < 1 || dilation > INT32_MAX ||
