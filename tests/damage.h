@@ -5,6 +5,7 @@
 
 #include "core/status.h"
 #include "tests/harness.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,9 +52,21 @@ static inline void gr_try_damaged(gr_damage *d, bool (*load)(const char *path), 
     d->accepted += taken;
 }
 
+static inline int gr_open_files(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return n;
+}
+
 static inline gr_damage gr_damage_all(const unsigned char *good, size_t n, bool (*load)(const char *path))
 {
     gr_damage d = {0, 0};
+    int files = gr_open_files();
     int fd = memfd_create("damaged", MFD_CLOEXEC);
     unsigned char *bad = malloc(n + 1);
     memcpy(bad, good, n);
@@ -83,6 +96,7 @@ static inline gr_damage gr_damage_all(const unsigned char *good, size_t n, bool 
             }
     free(bad);
     close(fd);
+    CU_ASSERT_EQUAL(gr_open_files(), files);
     return d;
 }
 

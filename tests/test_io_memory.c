@@ -6,7 +6,6 @@
 #include "io/npz.h"
 #include "io/safetensors.h"
 #include "tests/damage.h"
-#include <dirent.h>
 
 static int64_t calls_left, live;
 static bool for_ever;
