@@ -58,6 +58,7 @@ for file in "$room"/app/*.c; do
     name=$(basename "$file" .c)
     case $name in
     mnist_*) options="--epochs 1 --out $room/out" ;;
+    cnn) options="--epochs 1 --images 2000" ;;
     *) options= ;;
     esac
     # shellcheck disable=SC2086 # options are words
