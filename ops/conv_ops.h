@@ -30,8 +30,8 @@ GR_API gr_tensor *gr_depthwise_conv_at(gr_at at, const gr_conv_args *args);
 GR_API gr_tensor *gr_depthwise_conv(gr_tensor *x, gr_tensor *kernel);
 
 /* The transposed convolution: what a convolution's gradient does to its results, as an op that enlarges.
- * x [B, h, w, c], kernel [kh, kw, o, c] (Keras's order), result [B, h', w', o] with h' = h s for "same", h s + max(window - s, 0) for
- * "valid", s the stride and `window` what the kernel spans. No padding by hand, no groups. */
+ * x [B, h, w, c], kernel [kh, kw, o, c] (Keras's order), result [B, h', w', o] with h' = h s for "same", h s +
+ * max(window - s, 0) for "valid", s the stride and `window` what the kernel spans. No padding by hand, no groups. */
 GR_API gr_tensor *gr_conv_transpose_at(gr_at at, const gr_conv_args *args);
 GR_API gr_tensor *gr_conv_transpose(gr_tensor *x, gr_tensor *kernel);
 

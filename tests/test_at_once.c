@@ -71,7 +71,8 @@ static void errors_of_one_thread_are_not_seen_by_another(void)
     job bad = {.width = -1, .epochs = 1}, good = {.width = 8, .epochs = 2};
     pthread_t first, second;
     gr_fail(GR_ENAME, (gr_at){0}, "this thread's own");
-    CU_ASSERT_FATAL(pthread_create(&first, NULL, train, &bad) == 0 && pthread_create(&second, NULL, train, &good) == 0);
+    CU_ASSERT_FATAL(pthread_create(&first, NULL, train, &bad) == 0);
+    CU_ASSERT_FATAL(pthread_create(&second, NULL, train, &good) == 0);
     pthread_join(first, NULL), pthread_join(second, NULL);
     GR_EXPECT(bad.status == GR_EARG && strstr(bad.error, "units"), "%s", bad.error);
     GR_EXPECT(good.status == GR_OK && good.hash, "%s", good.error);
