@@ -13,6 +13,12 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 
+#ifdef __has_feature /* clang's way to tell */
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
 /* ---- two fits ---------------------------------------------------------------------------------------------------- */
 
 enum { ROWS = 300, WIDTH = 12 };
@@ -69,7 +75,7 @@ static void two_models_train_in_two_threads_as_they_do_alone(void)
 static void errors_of_one_thread_are_not_seen_by_another(void)
 {
     job bad = {.width = -1, .epochs = 1}, good = {.width = 8, .epochs = 2};
-    pthread_t first, second;
+    pthread_t first = 0, second = 0;
     gr_fail(GR_ENAME, (gr_at){0}, "this thread's own");
     CU_ASSERT_FATAL(pthread_create(&first, NULL, train, &bad) == 0);
     CU_ASSERT_FATAL(pthread_create(&second, NULL, train, &good) == 0);
@@ -154,7 +160,7 @@ static void on_a_small_stack(const char *why, void *(*work)(void *))
     pthread_t thread;
     bool good = false;
     pthread_attr_init(&small);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SANITIZED)
     pthread_attr_setstacksize(&small, 2 << 20); /* their frames are larger; a recursion would still need more */
 #else
     pthread_attr_setstacksize(&small, 256 << 10);
