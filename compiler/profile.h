@@ -8,7 +8,7 @@ typedef struct gr__profile {
     int64_t runs;
     double *spent;                  /* ns, per step and thread, of the run under way */
     double *best, *sum;             /* per step: of the slowest thread */
-    double *phase_best, *phase_sum; /* per phase and thread: from the barrier on until its last task is done */
+    double *phase_best, *phase_sum; /* per phase, of its slowest thread: the time in its parts */
     double *phase_spent;
     double total_best, total_sum;
 } gr__profile;

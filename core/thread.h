@@ -19,14 +19,6 @@ GR_API void gr_set_num_threads(int n);
 /* CPUs that this process may use, 1 or more. */
 int gr__cpu_count(void);
 
-/* Part i of n things split into `parts` runs, the first ones longer by one: *begin .. *end-1. */
-static inline void gr__split(int64_t n, int parts, int i, int64_t *begin, int64_t *end)
-{
-    int64_t each = n / parts, rest = n % parts;
-    *begin = each * i + (i < rest ? i : rest);
-    *end = *begin + each + (i < rest);
-}
-
 /* Denormal numbers as zero (in and out) for the calling thread: they cost a hundred cycles each. Returns what was set
  * before, for gr__ftz_restore. */
 uint64_t gr__ftz_on(void);

@@ -52,7 +52,7 @@ GR_API double gr_run_batch_loss(const gr_run *run); /* the last batch's own loss
 GR_API double gr_run_rate(const gr_run *run);
 GR_API gr_status gr_run_set_rate(gr_run *run, double rate);
 
-/* Training ends after this batch; the epoch's end still runs. `why` (printf) is kept for gr_history_stop_reason. */
+/* Training ends after this batch; the epoch's end still runs. `why` (printf) is kept for gr_history_stopped. */
 GR_API gr_status gr_run_stop(gr_run *run, const char *why, ...) GR_PRINTF(2, 3);
 /* The same from a signal handler or another thread, for every fit of the process that is running now. */
 GR_API void gr_run_request_stop(void);

@@ -43,8 +43,12 @@ static void the_summary_is_keras_table(void)
 
 static void a_layer_made_in_a_loop_is_a_new_layer_each_time(void)
 {
-    gr_model *m = gr_sequential(gr_Input(GR_SHAPE(4)), gr_Dense(4), gr_Dense(4), gr_Dense(4));
+    const gr_layer *layers[5] = {gr_Input(GR_SHAPE(4))}, *same = gr_Dense(4); /* identity is never by address */
+    for (int i = 1; i < 4; i++)
+        layers[i] = same;
+    gr_model *m = gr_sequential_at(GR_HERE, layers);
     CU_ASSERT_EQUAL(gr_model_weight_count(m), 6);
+    CU_ASSERT_PTR_NOT_EQUAL(gr_model_weight(m, "dense/kernel"), gr_model_weight(m, "dense_2/kernel"));
     CU_ASSERT_PTR_NOT_NULL(gr_model_weight(m, "dense_2/kernel"));
     gr_model_free(m);
 }

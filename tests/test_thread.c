@@ -55,23 +55,6 @@ static void the_number_of_threads_is_held_within_bounds(void)
         unsetenv("OMP_NUM_THREADS");
 }
 
-static void splits_cover_everything_once(void)
-{
-    static const int64_t sizes[] = {0, 1, 2, 7, 64, 65, 1000003};
-    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-        for (int parts = 1; parts <= 9; parts++) {
-            int64_t at = 0, begin, end;
-            for (int i = 0; i < parts; i++) {
-                gr__split(sizes[s], parts, i, &begin, &end);
-                GR_EXPECT(begin == at && end >= begin && end - begin <= sizes[s] / parts + 1,
-                    "%lld in %d: part %d is %lld .. %lld", (long long)sizes[s], parts, i, (long long)begin,
-                    (long long)end);
-                at = end;
-            }
-            CU_ASSERT_EQUAL(at, sizes[s]);
-        }
-}
-
 static void denormals_are_zero_only_while_asked_for(void)
 {
     volatile float tiny = FLT_MIN, half = 0.5f, denormal = FLT_TRUE_MIN, big = 1e30f;
@@ -92,4 +75,4 @@ static void denormals_are_zero_only_while_asked_for(void)
 }
 
 GR_SUITE("core/thread.c", GR_TEST(the_number_of_threads_is_held_within_bounds),
-    GR_TEST(splits_cover_everything_once), GR_TEST(denormals_are_zero_only_while_asked_for))
+    GR_TEST(denormals_are_zero_only_while_asked_for))
