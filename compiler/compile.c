@@ -2,6 +2,7 @@
  * comes, a plan (plan.h). Read next: graph.h, then plan.h, tile.h, run.c. */
 #include "compiler/dump.h"
 #include "compiler/profile.h"
+#include "compiler/room.h"
 #include "core/dot.h"
 #include "core/size.h"
 #include "core/thread.h"
@@ -20,11 +21,9 @@ struct gr_program {
     bool verify;
     int n_plans;
     gr__plan *plan[PLANS]; /* latest first */
-    char *arena;
-    int64_t arena_bytes, scratch_bytes;
-    char **scratch;
-    void **data;
-    int64_t n_data;
+    int n_fixed;
+    gr__plan **fixed; /* of gr__program_fix */
+    gr__room room;    /* of runs on the plans of the last sizes, one at a time */
     uint64_t runs;
     int64_t batch_hint;
     char *dump; /* GRAPE_DUMP's folder for this program; NULL */
@@ -186,10 +185,9 @@ gr_program *gr_program_new_at(gr_at at, gr_tape *t, const gr_program_opts *opts)
     p->off = opts->passes_off | passes_of_environment();
     p->threads = opts->threads > 0 && opts->threads <= GR_MAX_THREADS ? opts->threads : gr_num_threads();
     p->verify = opts->verify || getenv("GRAPE_VERIFY");
-    p->scratch = gr__alloc(p->threads, sizeof *p->scratch);
     p->batch_hint = opts->max_batch;
     p->nan_check = getenv("GRAPE_NANCHECK") != NULL;
-    gr_status s = p->name && p->scratch ? gr__graph_trace(&p->graph, t, opts) : GR_EMEM;
+    gr_status s = gr__room_init(&p->room, p->threads) && p->name ? gr__graph_trace(&p->graph, t, opts) : GR_EMEM;
     if (s == GR_OK)
         s = find_dump(p);
     if (s == GR_OK)
@@ -202,20 +200,23 @@ gr_program *gr_program_new_at(gr_at at, gr_tape *t, const gr_program_opts *opts)
     return NULL;
 }
 
+static void end_plan(const gr_program *p, gr__plan *plan)
+{
+    if (plan->profile)
+        gr__profile_tell(plan->profile, plan, p->name);
+    gr__plan_free(plan);
+}
+
 void gr_program_free(gr_program *p)
 {
     if (!p)
         return;
-    for (int i = 0; i < p->n_plans; i++) {
-        if (p->plan[i]->profile)
-            gr__profile_tell(p->plan[i]->profile, p->plan[i], p->name);
-        gr__plan_free(p->plan[i]);
-    }
-    for (int t = 0; p->scratch && t < p->threads; t++)
-        gr__free_aligned(p->scratch[t]);
-    gr__free(p->scratch);
-    gr__free(p->data);
-    gr__free_aligned(p->arena);
+    for (int i = 0; i < p->n_plans; i++)
+        end_plan(p, p->plan[i]);
+    for (int i = 0; i < p->n_fixed; i++)
+        end_plan(p, p->fixed[i]);
+    gr__free(p->fixed);
+    gr__room_clear(&p->room);
     gr__graph_free(&p->graph);
     gr__free(p->name);
     gr__free(p->dump);
@@ -224,33 +225,21 @@ void gr_program_free(gr_program *p)
 
 /* ---- plans by batch size ----------------------------------------------------------------------------------------- */
 
-/* Memory for the plan, grown if need be: the arena is shared by all plans, which never run at once. */
-static bool make_room(gr_program *p, const gr__plan *plan)
+static gr__plan *make_plan(const gr_program *p, int64_t batch)
 {
-    if (plan->bytes > p->arena_bytes) {
-        char *more = gr__alloc_aligned(plan->bytes);
-        if (!more)
-            return false;
-        gr__free_aligned(p->arena);
-        p->arena = more;
-        p->arena_bytes = plan->bytes;
+    gr__plan *plan = p->nan_check ? gr__plan_new(&p->graph, batch, 1, p->off | GR_PASS_FUSE | GR_PASS_INPLACE)
+                                  : gr__plan_new(&p->graph, batch, p->threads, p->off);
+    if (plan && p->verify && gr__plan_verify(plan) != GR_OK) {
+        gr__plan_free(plan);
+        plan = NULL;
     }
-    for (int t = 0; t < p->threads && plan->scratch > p->scratch_bytes; t++) {
-        char *more = gr__alloc_aligned(plan->scratch);
-        if (!more)
-            return false;
-        gr__free_aligned(p->scratch[t]);
-        p->scratch[t] = more;
-    }
-    p->scratch_bytes = plan->scratch > p->scratch_bytes ? plan->scratch : p->scratch_bytes;
-    if (plan->n_buffers > p->n_data) {
-        void **more = gr__resize(p->data, plan->n_buffers, sizeof *more);
-        if (!more)
-            return false;
-        p->data = more;
-        p->n_data = plan->n_buffers;
-    }
-    return true;
+    return plan;
+}
+
+static void dump_plan(const gr_program *p, const gr__plan *plan)
+{
+    if (p->dump && gr__dump_plan_to(plan, p->dump) != GR_OK)
+        gr_log_write(GR_LOG_WARNING, "%s", gr_error_message());
 }
 
 static gr__plan *plan_for(gr_program *p, int64_t batch)
@@ -260,22 +249,18 @@ static gr__plan *plan_for(gr_program *p, int64_t batch)
         i++;
     gr__plan *plan = i < p->n_plans ? p->plan[i] : NULL;
     if (!plan) {
-        plan = p->nan_check ? gr__plan_new(&p->graph, batch, 1, p->off | GR_PASS_FUSE | GR_PASS_INPLACE)
-                            : gr__plan_new(&p->graph, batch, p->threads, p->off);
-        if (plan && p->verify && gr__plan_verify(plan) != GR_OK) {
-            gr__plan_free(plan);
-            plan = NULL;
-        }
-        if (plan && !make_room(p, plan)) {
+        plan = make_plan(p, batch);
+        if (plan && !gr__room_fit(&p->room, plan)) {
             gr__plan_free(plan);
             plan = NULL;
         }
         if (!plan)
             return NULL;
-        if (p->dump && gr__dump_plan_to(plan, p->dump) != GR_OK)
-            gr_log_write(GR_LOG_WARNING, "%s", gr_error_message());
-        if (p->n_plans == PLANS)
+        dump_plan(p, plan);
+        if (p->n_plans == PLANS) {
             gr__plan_free(p->plan[--p->n_plans]);
+            p->room.set_for = NULL; /* the next plan may lie where that one did */
+        }
         i = p->n_plans++;
     }
     for (; i > 0; i--)
@@ -332,45 +317,32 @@ static gr_status check_outputs(const gr_program *p, const gr_buffer *out, int64_
     return GR_OK;
 }
 
-/* What an eval gets for a buffer of no bytes when the arena has none either: C's memory functions refuse NULL. */
-static _Alignas(64) char nothing[64];
-
-static void resolve(gr_program *p, const gr__plan *plan, const gr_buffer *in)
-{
-    for (int i = 0; i < plan->n_buffers; i++) {
-        const gr__buffer *b = &plan->buffer[i];
-        switch (b->space) {
-        case GR__ARENA:
-            p->data[i] = p->arena ? p->arena + b->offset : nothing;
-            break;
-        case GR__INPUT:
-            p->data[i] = in[b->index].data;
-            break;
-        case GR__VARIABLE:
-            p->data[i] = ((const gr_variable *)b->data)->data;
-            break;
-        case GR__CONSTANT:
-            p->data[i] = (void *)b->data;
-        }
-    }
-    for (int s = 0; s < plan->n_steps; s++)
-        if (plan->step[s].group >= 0 && plan->group[plan->step[s].group].opaque) {
-            const gr__opaque *o = plan->step[s].arg;
-            for (int k = 0; k < o->node->n_in; k++)
-                o->in[k].data = p->data[o->in_buffer[k]];
-            for (int k = 0; k < o->node->n_out; k++)
-                o->out[k].data = p->data[o->out_buffer[k]];
-        }
-}
-
 /* Outputs that are leaves are copied before the step, since commits may change them; the others after it. */
-static void copy_outputs(const gr_program *p, const gr__plan *plan, const gr_buffer *out, bool leaves)
+static void copy_outputs(
+    const gr_program *p, const gr__plan *plan, void *const *data, const gr_buffer *out, bool leaves)
 {
     for (int i = 0; i < p->graph.n_out; i++) {
         const gr__value *v = &plan->value[plan->out_value[i]];
         if (out[i].data && leaves == (plan->node[v->node].work == GR__LEAF) && plan->buffer[v->buffer].bytes)
-            memmove(out[i].data, p->data[v->buffer], (size_t)plan->buffer[v->buffer].bytes);
+            memmove(out[i].data, data[v->buffer], (size_t)plan->buffer[v->buffer].bytes);
     }
+}
+
+static gr_status run_plan(const gr_program *p, gr__run *run, gr__room *room, const gr_buffer *in, const gr_buffer *out)
+{
+    gr__room_set(room, run->plan, in);
+    run->arg = room->arg;
+    run->data = room->data;
+    run->scratch = room->scratch;
+    copy_outputs(p, run->plan, run->data, out, true);
+    if (p->nan_check)
+        gr__run_checked(run, p->name);
+    else
+        gr__run_plan(run);
+    gr_status s = (gr_status)atomic_load(&run->failed);
+    if (s == GR_OK)
+        copy_outputs(p, run->plan, run->data, out, false);
+    return s;
 }
 
 int gr__program_threads(const gr_program *p)
@@ -386,18 +358,49 @@ gr_status gr__program_run(gr_program *p, const gr_buffer *in, const gr_buffer *o
     gr__plan *plan = plan_for(p, batch);
     if (!plan)
         return gr_error() != GR_OK ? gr_error() : GR_ESTATE;
-    resolve(p, plan, in);
-    copy_outputs(p, plan, out, true);
-    gr__run run = {
-        .plan = plan, .data = p->data, .scratch = p->scratch, .seed = seed, .step = step, .profile = plan->profile};
-    if (p->nan_check)
-        gr__run_checked(&run, p->name);
-    else
-        gr__run_plan(&run);
-    gr_status s = (gr_status)atomic_load(&run.failed);
-    if (s == GR_OK)
-        copy_outputs(p, plan, out, false);
-    return s;
+    gr__run run = {.plan = plan, .seed = seed, .step = step, .profile = plan->profile};
+    return run_plan(p, &run, &p->room, in, out);
+}
+
+gr_status gr__program_fix(gr_program *p, int n, const int64_t *batch)
+{
+    if (!(p->fixed = gr__alloc(n, sizeof *p->fixed)))
+        return GR_EMEM;
+    for (; p->n_fixed < n; p->n_fixed++) {
+        gr__plan *plan = make_plan(p, batch[p->n_fixed]);
+        if (!plan)
+            return gr_error() != GR_OK ? gr_error() : GR_ESTATE;
+        p->fixed[p->n_fixed] = plan;
+        dump_plan(p, plan);
+    }
+    return GR_OK;
+}
+
+gr__room *gr__program_room(const gr_program *p)
+{
+    gr__room *r = gr__alloc(1, sizeof *r);
+    bool fits = r && gr__room_init(r, p->threads);
+    for (int i = 0; fits && i < p->n_fixed; i++)
+        fits = gr__room_fit(r, p->fixed[i]);
+    if (fits)
+        return r;
+    gr__room_free(r);
+    return NULL;
+}
+
+void gr__room_free(gr__room *r)
+{
+    if (r)
+        gr__room_clear(r);
+    gr__free(r);
+}
+
+gr_status gr__program_run_in(
+    const gr_program *p, gr__room *room, int which, const gr_buffer *in, const gr_buffer *out, bool profiled)
+{
+    const gr__plan *plan = p->fixed[which];
+    gr__run run = {.plan = plan, .profile = profiled ? plan->profile : NULL};
+    return run_plan(p, &run, room, in, out);
 }
 
 gr_status gr_program_run(gr_program *p, gr_array *const in[], gr_array *const out[])
@@ -436,9 +439,9 @@ gr_status gr_program_run(gr_program *p, gr_array *const in[], gr_array *const ou
 gr_program_stats gr_program_plan(const gr_program *p)
 {
     gr_program_stats s = {0};
-    if (!p || !p->n_plans)
+    const gr__plan *plan = !p ? NULL : p->n_plans ? p->plan[0] : p->n_fixed ? p->fixed[0] : NULL;
+    if (!plan)
         return s;
-    const gr__plan *plan = p->plan[0];
     s.batch = plan->batch;
     s.nodes = plan->n_nodes;
     s.groups = plan->n_groups;
@@ -456,7 +459,7 @@ gr_program_stats gr_program_plan(const gr_program *p)
 /* The plan to look at: the latest, or one made now. */
 static const gr__plan *plan_to_see(gr_program *p)
 {
-    return p->n_plans ? p->plan[0] : plan_for(p, p->batch_hint > 0 ? p->batch_hint : 32);
+    return p->n_plans ? p->plan[0] : p->n_fixed ? p->fixed[0] : plan_for(p, p->batch_hint > 0 ? p->batch_hint : 32);
 }
 
 gr_status gr_program_dump(gr_program *p, const char *dir)

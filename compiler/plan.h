@@ -120,11 +120,12 @@ typedef struct gr__part { /* a run of tasks that one thread does in one go */
     int64_t begin, end;
 } gr__part;
 
-/* One opaque node with everything but the pointers. */
+/* One opaque node with everything but the pointers: those are a run's, in its room. */
 typedef struct gr__opaque {
     const gr__node *node;
-    gr_buffer *in, *out; /* data is filled in at run time, in the thread's own copy */
-    int *in_buffer, *out_buffer;
+    gr_buffer *arg;  /* inputs, then results; no data */
+    int *arg_buffer; /* which buffer each is */
+    int first_arg;   /* their place among the arguments of all opaque steps */
     int64_t count;   /* elements of result 0 */
     int64_t scratch; /* bytes */
     int64_t range;   /* of a GR_RANGED op: elements per task; else 0 */
@@ -142,6 +143,7 @@ typedef struct gr__plan {
     int threads;
     int64_t batch;
     int n_nodes, n_values, n_buffers, n_groups, n_steps, n_phases;
+    int n_args; /* of all opaque steps */
     gr__pnode *node;
     gr__value *value;
     gr__buffer *buffer;
@@ -187,8 +189,9 @@ static inline int gr__value_of(const gr__plan *p, const gr_tensor *x)
 /* Everything a run needs that changes from run to run. */
 struct gr__run {
     const gr__plan *plan;
-    void **data;    /* per buffer */
-    char **scratch; /* per thread */
+    const gr_buffer *arg; /* the room's, of opaque steps */
+    void **data;    /* the room's, per buffer */
+    char **scratch; /* the room's, per thread */
     uint64_t seed, step;
     _Atomic int failed;          /* the first status that was not GR_OK */
     char message[2048];          /* of a failure on another thread than the caller's */

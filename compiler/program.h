@@ -79,6 +79,15 @@ GR_API gr_status gr_program_dot_at(gr_at at, gr_program *p, const char *file);
  * size. */
 gr_status gr__program_run(
     gr_program *p, const gr_buffer *in, const gr_buffer *out, uint64_t seed, uint64_t step);
+/* Several runs at once, for models/predictor.c: gr__program_fix, once, makes plans of n sizes that stay; a room is
+ * the memory of one run of any of them. A run on plan `which` takes buffers of that size, unchecked, allocates nothing,
+ * and runs in different rooms may go on at the same time. Only one of those is profiled. */
+typedef struct gr__room gr__room;
+gr_status gr__program_fix(gr_program *p, int n, const int64_t *batch);
+gr__room *gr__program_room(const gr_program *p);
+void gr__room_free(gr__room *r);
+gr_status gr__program_run_in(
+    const gr_program *p, gr__room *room, int which, const gr_buffer *in, const gr_buffer *out, bool profiled);
 /* Threads that its runs use: what a team that is held for them needs (core/team.h). */
 int gr__program_threads(const gr_program *p);
 

@@ -25,12 +25,13 @@ static void add_ref(gr__plan *p, gr__step *s, int value, int buffer, bool write)
 static gr_status run_opaque(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end)
 {
     const gr__opaque *o = s->arg;
+    const gr_buffer *arg = run->arg + o->first_arg;
     gr_call c = {.op = o->node->op,
         .attr = o->node->attr,
         .n_in = o->node->n_in,
         .n_out = o->node->n_out,
-        .in = o->in,
-        .out = o->out,
+        .in = arg,
+        .out = arg + o->node->n_in,
         .scratch = o->scratch ? run->scratch[thread] : NULL,
         .seed = run->seed,
         .step = run->step,
@@ -61,30 +62,30 @@ static gr_status opaque_step(gr__plan *p, gr__step *s, int id)
     s->ref = gr__arena_alloc(&p->arena, n->node->n_in + n->node->n_out, sizeof *s->ref);
     if (!o || !s->ref)
         return GR_EMEM;
-    *o = (gr__opaque){.node = n->node, .count = p->value[n->value].count};
-    o->in = gr__arena_alloc(&p->arena, n->node->n_in, sizeof *o->in);
-    o->out = gr__arena_alloc(&p->arena, n->node->n_out, sizeof *o->out);
-    o->in_buffer = gr__arena_alloc(&p->arena, n->node->n_in, sizeof *o->in_buffer);
-    o->out_buffer = gr__arena_alloc(&p->arena, n->node->n_out, sizeof *o->out_buffer);
-    if (!o->in || !o->out || !o->in_buffer || !o->out_buffer)
+    const int n_in = n->node->n_in, n_args = n_in + n->node->n_out;
+    *o = (gr__opaque){.node = n->node, .first_arg = p->n_args, .count = p->value[n->value].count};
+    o->arg = gr__arena_alloc(&p->arena, n_args, sizeof *o->arg);
+    o->arg_buffer = gr__arena_alloc(&p->arena, n_args, sizeof *o->arg_buffer);
+    if (!o->arg || !o->arg_buffer)
         return GR_EMEM;
-    for (int i = 0; i < n->node->n_in; i++) {
+    p->n_args += n_args;
+    for (int i = 0; i < n_in; i++) {
         int root = gr__root(p, n->node->in[i]);
-        o->in[i] = typed(p, n->node->in[i]);
-        o->in_buffer[i] = p->value[root].buffer;
+        o->arg[i] = typed(p, n->node->in[i]);
+        o->arg_buffer[i] = p->value[root].buffer;
         add_ref(p, s, root, p->value[root].buffer, false);
     }
     for (int i = 0; i < n->node->n_out; i++) {
-        o->out[i] = typed(p, &n->node->out[i]);
-        o->out_buffer[i] = p->value[n->value + i].buffer;
-        add_ref(p, s, n->value + i, o->out_buffer[i], true);
+        o->arg[n_in + i] = typed(p, &n->node->out[i]);
+        o->arg_buffer[n_in + i] = p->value[n->value + i].buffer;
+        add_ref(p, s, n->value + i, o->arg_buffer[n_in + i], true);
     }
     gr_call c = {.op = n->node->op,
         .attr = n->node->attr,
         .n_in = n->node->n_in,
         .n_out = n->node->n_out,
-        .in = o->in,
-        .out = o->out,
+        .in = o->arg,
+        .out = o->arg + n_in,
         .end = o->count,
         .at = n->node->at};
     o->scratch = n->node->op->scratch ? n->node->op->scratch(&c) : 0;

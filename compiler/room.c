@@ -1,0 +1,105 @@
+/* compiler/room.c: see room.h. */
+#include "compiler/room.h"
+#include <string.h>
+
+/* What an eval gets for a buffer of no bytes when the arena has none either: C's memory functions refuse NULL. */
+static _Alignas(64) char nothing[64];
+
+bool gr__room_init(gr__room *r, int threads)
+{
+    *r = (gr__room){.threads = threads, .scratch = gr__alloc(threads, sizeof *r->scratch)};
+    return r->scratch != NULL;
+}
+
+void gr__room_clear(gr__room *r)
+{
+    for (int t = 0; r->scratch && t < r->threads; t++)
+        gr__free_aligned(r->scratch[t]);
+    gr__free(r->scratch);
+    gr__free(r->data);
+    gr__free(r->arg);
+    gr__free_aligned(r->arena);
+    *r = (gr__room){0};
+}
+
+/* Aligned memory is not kept: every run writes before it reads. */
+static bool grow(char **block, int64_t have, int64_t want)
+{
+    if (want <= have)
+        return true;
+    char *more = gr__alloc_aligned(want);
+    if (!more)
+        return false;
+    gr__free_aligned(*block);
+    *block = more;
+    return true;
+}
+
+bool gr__room_fit(gr__room *r, const gr__plan *p)
+{
+    if (!grow(&r->arena, r->arena_bytes, p->bytes))
+        return false;
+    r->arena_bytes = p->bytes > r->arena_bytes ? p->bytes : r->arena_bytes;
+    for (int t = 0; t < r->threads; t++)
+        if (!grow(&r->scratch[t], r->scratch_bytes, p->scratch))
+            return false;
+    r->scratch_bytes = p->scratch > r->scratch_bytes ? p->scratch : r->scratch_bytes;
+    if (p->n_buffers > r->n_data) {
+        void **more = gr__resize(r->data, p->n_buffers, sizeof *more);
+        if (!more)
+            return false;
+        r->data = more;
+        r->n_data = p->n_buffers;
+    }
+    if (p->n_args > r->n_arg) {
+        gr_buffer *more = gr__resize(r->arg, p->n_args, sizeof *more);
+        if (!more)
+            return false;
+        r->arg = more;
+        r->n_arg = p->n_args;
+    }
+    return true;
+}
+
+static const gr__opaque *opaque_of(const gr__plan *p, int step)
+{
+    int group = p->step[step].group;
+    return group >= 0 && p->group[group].opaque ? p->step[step].arg : NULL;
+}
+
+static void set_types(gr__room *r, const gr__plan *p)
+{
+    for (int s = 0; s < p->n_steps; s++) {
+        const gr__opaque *o = opaque_of(p, s);
+        if (o)
+            memcpy(r->arg + o->first_arg, o->arg, (size_t)(o->node->n_in + o->node->n_out) * sizeof *o->arg);
+    }
+    r->set_for = p;
+}
+
+void gr__room_set(gr__room *r, const gr__plan *p, const gr_buffer *in)
+{
+    if (r->set_for != p)
+        set_types(r, p);
+    for (int i = 0; i < p->n_buffers; i++) {
+        const gr__buffer *b = &p->buffer[i];
+        switch (b->space) {
+        case GR__ARENA:
+            r->data[i] = r->arena ? r->arena + b->offset : nothing;
+            break;
+        case GR__INPUT:
+            r->data[i] = in[b->index].data;
+            break;
+        case GR__VARIABLE:
+            r->data[i] = ((const gr_variable *)b->data)->data;
+            break;
+        case GR__CONSTANT:
+            r->data[i] = (void *)b->data;
+        }
+    }
+    for (int s = 0; s < p->n_steps; s++) {
+        const gr__opaque *o = opaque_of(p, s);
+        for (int k = 0; o && k < o->node->n_in + o->node->n_out; k++)
+            r->arg[o->first_arg + k].data = r->data[o->arg_buffer[k]];
+    }
+}

@@ -1,0 +1,29 @@
+/* compiler/room.h: the memory that one run of a plan needs. Plans are read only; runs that go on at the same time have
+ * a room each. */
+#ifndef GRAPE_COMPILER_ROOM_H
+#define GRAPE_COMPILER_ROOM_H
+
+#include "compiler/plan.h"
+
+struct gr__room {
+    int threads;
+    char *arena; /* intermediate values; NULL if no plan has any */
+    int64_t arena_bytes;
+    char **scratch; /* per thread */
+    int64_t scratch_bytes;
+    void **data; /* per buffer of the plan */
+    int64_t n_data;
+    gr_buffer *arg; /* of the plan's opaque steps, one after the other */
+    int64_t n_arg;
+    const gr__plan *set_for; /* the plan that dtypes and shapes in `arg` are of; NULL: none */
+};
+
+/* A room of nothing, for plans of so many threads; false without memory. */
+bool gr__room_init(gr__room *r, int threads);
+void gr__room_clear(gr__room *r);
+/* Grows it so that the plan can run in it; false without memory, and then it is as it was or larger. */
+bool gr__room_fit(gr__room *r, const gr__plan *p);
+/* Where everything lies in a run on these inputs. */
+void gr__room_set(gr__room *r, const gr__plan *p, const gr_buffer *in);
+
+#endif
