@@ -5,14 +5,21 @@ exit status is 1. Then 15 rounds: one block of steps of each side in turn, all b
 minute of the machine hits every side alike. Medians count. The multiply-add peak is measured before and after, in the
 Grape program's own process if it runs.
 
+first step: what the first training step takes after model and weights are there; compile: that less a later step's median.
+growth: the resident set after all blocks less before the first step; peak: its highest between these.
+predict: outputs of the first batch must agree to 1e-5; then calls of one batch each, in turn, as above.
 startup: from the start of the process to the end of its first training step (imports, reading weights and one batch of 1.9
-MB, compiling), median of 7 starts each, taken in turn.
+MB, compiling), median of 7 starts each, taken in turn; cold: the files that it maps were dropped from the file cache.
+gemm, conv: the programs of that name, whose rows are kernels on one thread beside the peak.
 """
 import argparse
 import datetime
+import importlib
+import importlib.metadata
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -21,13 +28,20 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "peers"))
-import cases
-from cases import ROUND
 
-PEERS = {"jax": ("jax", ""), "torch": ("torch", ""), "torch-fused": ("torch", "fused"), "torch-compile": ("torch", "compile"),
-         "torch-channels-last": ("torch", "channels-last"),
-         "keras-jax": ("keras", "jax")}
+# name: script, variant, packages (as peers/requirements.txt pins them), what it cannot do
+PEERS = {"jax": ("jax", "", ["jax", "jaxlib"]), "torch": ("torch", "", ["torch"]), "torch-fused": ("torch", "fused", ["torch"]),
+         "torch-compile": ("torch", "compile", ["torch"]), "torch-channels-last": ("torch", "channels-last", ["torch"]),
+         "keras-jax": ("keras", "jax", ["keras", "jax", "jaxlib"]), "keras-tf": ("keras", "tensorflow", ["keras", "tensorflow-cpu"]),
+         "onnxruntime": ("onnx", "", ["onnx", "onnxruntime"])}
+# the fastest ones of each workload, in what was measured so far
+FASTEST = {"mlp": "jax,torch-compile", "cnn": "torch-channels-last,torch-fused", "resnet20": "torch-channels-last,torch-fused",
+           "gpt": "torch,torch-fused", "lstm": "torch-fused,torch-compile", "predict": "onnxruntime,torch,jax",
+           "startup": "jax,torch"}
+TRAINING = ["mlp", "cnn", "resnet20", "gpt", "lstm"]
+PREDICTIONS = [("mlp", 1), ("mlp", 128), ("cnn", 1), ("cnn", 128)]
 SIZES = ["784,512,128,10", "256,256,64,10", "784,1024,256,10", "1024,1024,1024,10", "300,40,7"]
+MIB = 1024.0  # in the kB of /proc
 
 
 class Gone(Exception):
@@ -37,13 +51,12 @@ class Gone(Exception):
 class Side:
     """A program that speaks the protocol of peers/protocol.py."""
 
-    def __init__(self, name, argv, threads):
+    def __init__(self, name, argv, threads, variant=""):
         env = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}  # it would favour one side
-        env.update(OMP_NUM_THREADS=str(threads), KERAS_BACKEND="jax", JAX_PLATFORMS="cpu", TF_CPP_MIN_LOG_LEVEL="3")
+        env.update(OMP_NUM_THREADS=str(threads), KERAS_BACKEND=variant, JAX_PLATFORMS="cpu", TF_CPP_MIN_LOG_LEVEL="3")
         self.name, self.blocks, self.cpu_s = name, [], 0.0
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=env)
-        self.info = " ".join(self.ask("info"))
 
     def ask(self, line):
         try:
@@ -60,22 +73,41 @@ class Side:
     def losses(self, k):
         return [float(v) for v in self.ask(f"losses {k}")]
 
-    def steps(self, n):
-        return float(self.ask(f"steps {n}")[0])
+    def work(self, n):
+        return float(self.ask(f"{self.verb} {n}")[0])
+
+    def begin(self, path, verb):
+        """Loads, does the first step or call, and keeps what is compared: five losses or the first output."""
+        self.verb, self.info = verb, " ".join(self.ask("info"))
+        self.ask("load " + path)
+        with open(f"/proc/{self.process.pid}/clear_refs", "w") as f:
+            f.write("5")  # the peak counts from here
+        self.before = self.memory("VmRSS")
+        start = time.perf_counter()
+        self.first = self.losses(1) if verb == "steps" else self.output(path + ".npy")
+        self.first_ms = 1e3 * (time.perf_counter() - start)
+        if verb == "steps":
+            self.first += self.losses(4)
+
+    def output(self, path):
+        self.ask("output " + path)
+        return cases.np.load(path).flatten()
 
     def calibrate(self, block_s):
-        """How many steps fill a block; always whole rounds over the 16 batches."""
-        n = ROUND
-        if self.steps(n) > 2 * block_s:
-            self.n = n
-            return
+        """How many steps fill a block; past a round of batches whole rounds."""
+        n, self.n = 1, cases.ROUND
         while True:
-            t = self.steps(n)
-            if t > 0.2 * block_s or n >= 100000:
+            t = self.work(n)
+            if t > 0.2 * block_s or n >= 1000000:
                 break
             n *= 2
-        self.n = ROUND * max(1, round(n * block_s / t / ROUND))
-        self.steps(self.n)
+        n = max(1, round(n * block_s / t))
+        self.n = n if n < cases.ROUND else n // cases.ROUND * cases.ROUND
+        self.work(self.n)
+
+    def memory(self, which):
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return next(int(line.split()[1]) / MIB for line in f if line.startswith(which + ":"))
 
     def cpu(self):
         """Processor seconds of all its threads so far: what a busy machine does not change, but for threads that wait by
@@ -89,8 +121,15 @@ class Side:
 
     def block(self):
         before = self.cpu()
-        self.blocks.append(1e3 * self.steps(self.n) / self.n)
+        self.blocks.append(1e3 * self.work(self.n) / self.n)
         self.cpu_s += self.cpu() - before
+
+    def record(self):
+        median = statistics.median(self.blocks)
+        return dict(info=self.info, median_ms=median, min_ms=min(self.blocks), cpu_ms=1e3 * self.cpu_s / (self.n * len(self.blocks)),
+                    first_ms=self.first_ms, compile_ms=max(0.0, self.first_ms - median), before_mib=self.before,
+                    growth_mib=self.memory("VmRSS") - self.before, peak_growth_mib=self.memory("VmHWM") - self.before,
+                    first=[float(v) for v in self.first[:5]], gap=self.gap, blocks_ms=self.blocks, steps_per_block=self.n)
 
     def quit(self):
         try:
@@ -101,12 +140,15 @@ class Side:
             self.process.kill()
 
 
-def cpu_name():
-    try:
-        with open("/proc/cpuinfo") as f:
-            return next(line.split(":", 1)[1].strip() for line in f if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.machine()
+def sides_of(a, workload, peers, options):
+    """Name, command and variant of each side that there is."""
+    program = os.path.join(a.build, "bench", "step_" + workload)
+    found = [("grape", [program] + options, "")] if os.path.exists(program) and not a.no_grape else []
+    for p in peers:
+        module, variant, _ = PEERS[p]
+        argv = [sys.executable, os.path.join(HERE, "peers", f"{module}_nets.py"), "--workload", workload] + options
+        found.append((p, argv + (["--variant", variant] if variant else []), variant))
+    return found
 
 
 def peak_of(a, grape):
@@ -119,99 +161,224 @@ def peak_of(a, grape):
     return float(lines[-1].split()[-2]) if lines else None
 
 
-def compare(a, widths, peers, rounds, block_s):
-    """One table. Gives its record, or raises Gone."""
-    text = ",".join(map(str, widths))
-    options = ["--batch", str(a.batch), "--threads", str(a.threads)] + (["--widths", text] if a.workload == "mlp" else [])
-    text = text if a.workload == "mlp" else "as peers/cases.py has it"
-    sides, record = [], {"workload": a.workload, "widths": widths, "batch": a.batch}
-    grape = None
-    try:
-        for name, argv in sides_of(a, peers, options):
-            sides.append(Side(name, argv, a.threads))
-            grape = sides[-1] if name == "grape" else grape
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "case.npz")
-            cases.write(path, a.workload, widths, a.batch)
+def gap_of(side, judge, verb):
+    """Losses: the largest relative difference; outputs: the largest difference."""
+    pairs = list(zip(side.first, judge.first))
+    if len(side.first) != len(judge.first):
+        return float("inf")
+    gap = max(abs(v / w - 1) if verb == "steps" else abs(v - w) for v, w in pairs)
+    return gap if gap == gap else float("inf")
+
+
+def started(a, workload, peers, options, path, verb):
+    """The sides that could be started; a peer that cannot is told and left out."""
+    sides = []
+    for name, argv, variant in sides_of(a, workload, peers, options):
+        side = Side(name, argv, a.threads, variant)
+        try:
+            side.begin(path, verb)
+            side.calibrate(a.block)
+            sides.append(side)
+        except Gone as e:
+            side.quit()
+            print(f"bench: {workload}: {name} failed: {e}", file=sys.stderr)
+            a.failed = True
+    return sides
+
+
+def compare(a, workload, batch, peers, rounds, widths=None, verb="steps"):
+    """One table's record."""
+    widths = widths or [int(w) for w in a.widths.split(",")]
+    options = ["--batch", str(batch), "--threads", str(a.threads)]
+    options += ["--widths", ",".join(map(str, widths))] if workload == "mlp" else []
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "case.npz")
+        cases.write(path, workload, widths, batch, trained=verb == "calls")
+        sides = started(a, workload, peers, options, path, verb)
+        try:
+            grape = next((s for s in sides if s.name == "grape"), None)
+            if not sides or not (grape or a.no_grape):
+                raise Gone("nothing to measure")
+            judge = next((s for s in sides if s is not grape), grape)
             for s in sides:
-                s.ask("load " + path)
-                s.first = s.losses(5)
-            judge = sides[-1] if len(sides) == 1 else next(s for s in sides if s is not grape)
+                s.gap = gap_of(s, judge, verb)
+            peaks = [peak_of(a, grape)]
+            for r in range(rounds):
+                for s in sides[r % len(sides):] + sides[:r % len(sides)]:
+                    s.block()
+            peaks.append(peak_of(a, grape))
+            records = {s.name: s.record() for s in sides}
+        finally:
             for s in sides:
-                s.gap = max(abs(v / w - 1) for v, w in zip(s.first, judge.first))
-            agree = all(s.gap <= 1e-3 for s in sides)
-            for s in sides:
-                s.ask("load " + path)
-                s.calibrate(block_s)
-        peaks = [peak_of(a, grape)]
-        for r in range(rounds):
-            for s in sides[r % len(sides):] + sides[:r % len(sides)]:
-                s.block()
-        peaks.append(peak_of(a, grape))
-    finally:
-        for s in sides:
-            s.quit()
+                s.quit()
     peak = max((p for p in peaks if p), default=None)
-    flops = cases.flops(a.workload, widths, a.batch)
-    fastest = min((s for s in sides if s is not grape), key=lambda s: statistics.median(s.blocks), default=None)
-    record.update(flops=flops, peak_gflops=peak, peaks=peaks, agree=agree, load_average=os.getloadavg()[0], sides={})
-    print(f"\n{a.workload} {text}, batch {a.batch}, {a.threads} threads; FMA peak "
-          + (f"{peak:.0f} GF/s (before and after: {', '.join(f'{p:.0f}' for p in peaks)})" if peak else "not measured"))
-    print(f"{'side':14} {'median ms':>10} {'min ms':>8} {'GF/s':>7} {'of peak':>8} {'cpu ms':>8} {'to fastest peer':>16}  losses agree")
-    for s in sides:
-        median, low = statistics.median(s.blocks), min(s.blocks)
-        rate = flops / median * 1e-6
-        ratio = median / statistics.median(fastest.blocks) if fastest and agree else None
-        cpu_ms = 1e3 * s.cpu_s / (s.n * len(s.blocks))
-        record["sides"][s.name] = dict(info=s.info, median_ms=median, cpu_ms=cpu_ms, min_ms=low, gflops=rate, first_losses=s.first,
-                                       loss_gap=s.gap, ratio=ratio, blocks_ms=s.blocks, steps_per_block=s.n)
-        print(f"{s.name:14} {median:10.3f} {low:8.3f} {rate:7.0f} {f'{100 * rate / peak:.0f} %' if peak else '-':>8} {cpu_ms:8.2f} "
-              f"{f'{ratio:.2f}' if ratio else '-':>16}  {s.gap:.0e}")
-    if not agree:
-        print("losses disagree by more than 1e-3: no ratio")
+    record = {"workload": workload, "kind": "train" if verb == "steps" else "predict", "batch": batch, "threads": a.threads,
+              "flops": cases.flops(workload, widths, batch, verb == "steps"), "peak_gflops": peak, "peaks": peaks,
+              "agree": all(s.gap <= (1e-3 if verb == "steps" else 1e-5) for s in sides), "load_average": os.getloadavg()[0],
+              "sides": records}
+    if workload == "mlp":
+        record["widths"] = widths
+    fastest = min((r["median_ms"] for n, r in records.items() if n != "grape"), default=None)
+    for r in records.values():
+        r["gflops"] = record["flops"] / r["median_ms"] * 1e-6
+        r["ratio"] = r["median_ms"] / fastest if fastest and record["agree"] else None
     return record
 
 
-def sides_of(a, peers, options):
-    """Name and command of each side that there is."""
-    workload = "mlp" if a.workload == "startup" else a.workload
-    program = os.path.join(a.build, "bench", "step_" + workload)
-    found = [("grape", [program] + options)] if os.path.exists(program) and not a.no_grape else []
-    for p in peers:
-        module, variant = PEERS[p]
-        script = f"{module}_mlp.py" if workload == "mlp" else f"{module}_nets.py"
-        argv = [sys.executable, os.path.join(HERE, "peers", script)] + options
-        argv += [] if workload == "mlp" else ["--workload", workload]
-        found.append((p, argv + (["--variant", variant] if variant else [])))
-    return found
+def show(record):
+    r, predict = record, record["kind"] == "predict"
+    unit, scale = ("us", 1e3) if predict else ("ms", 1)
+    peak = r["peak_gflops"]
+    print(f"\n{'predict ' if predict else ''}{r['workload']} {','.join(map(str, r.get('widths', [])))}, batch {r['batch']}, "
+          f"{r['threads']} threads; FMA peak "
+          + (f"{peak:.0f} GF/s (before and after: {', '.join(f'{p:.0f}' for p in r['peaks'])})" if peak else "not measured"))
+    print(f"{'side':19} {'median ' + unit:>9} {'min':>8} {'cpu':>8} {'GF/s':>6} {'peak':>5} {'ratio':>6} {'first ms':>9} "
+          f"{'compile':>8} {'growth MiB':>10} {'highest':>7}  gap")
+    for name, s in r["sides"].items():
+        part, ratio = f"{100 * s['gflops'] / peak:.0f}%" if peak else "-", f"{s['ratio']:.2f}" if s["ratio"] else "-"
+        print(f"{name:19} {scale * s['median_ms']:9.3f} {scale * s['min_ms']:8.3f} {scale * s['cpu_ms']:8.2f} {s['gflops']:6.0f} "
+              f"{part:>5} {ratio:>6} {s['first_ms']:9.1f} {s['compile_ms']:8.1f} {s['growth_mib']:10.1f} "
+              f"{s['peak_growth_mib']:7.1f}  {s['gap']:.0e}")
+    if not r["agree"]:
+        print("outputs differ by more than 1e-5: no ratio" if predict else "losses disagree by more than 1e-3: no ratio")
 
 
-def startup(a, widths, peers, starts=7):
-    options = ["--batch", str(a.batch), "--threads", str(a.threads), "--widths", ",".join(map(str, widths))]
-    times = {}
+def evict(files):
+    """Drops files from the file cache, as far as nobody else maps them."""
+    for name in files:
+        try:
+            fd = os.open(name, os.O_RDONLY)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(fd)
+        except OSError:
+            pass
+
+
+def mapped(side):
+    with open(f"/proc/{side.process.pid}/maps") as f:
+        return {line.split()[-1] for line in f if "/" in line.split()[-1]}
+
+
+def startup(a, peers, starts=7, cold_starts=3):
+    widths, batch = [int(w) for w in SIZES[0].split(",")], cases.BATCH["mlp"]
+    options = ["--batch", str(batch), "--threads", str(a.threads), "--widths", SIZES[0]]
+    times, maps = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "case.npz")
-        cases.write(path, "mlp", widths, a.batch, batches=1)
-        for _ in range(starts):
-            for name, argv in sides_of(a, peers, options):
+        cases.write(path, "mlp", widths, batch, batches=1)
+        for i in range(starts + cold_starts):
+            for name, argv, variant in sides_of(a, "mlp", peers, options):
+                if i >= starts:
+                    evict(maps[name] | {path})
                 begin = time.perf_counter()
-                side = Side(name, argv, a.threads)
+                side = Side(name, argv, a.threads, variant)
                 side.ask("load " + path)
                 side.losses(1)
                 times.setdefault(name, []).append(1e3 * (time.perf_counter() - begin))
+                maps[name] = mapped(side)
                 side.quit()
+    sides = {n: {"median_ms": statistics.median(t[:starts]), "min_ms": min(t), "cold_ms": statistics.median(t[starts:]), "starts_ms": t}
+             for n, t in times.items()}
     print(f"\nstartup: process start to the end of the first step, {a.threads} threads")
-    print(f"{'side':14} {'median ms':>10} {'min ms':>8}")
-    for name, t in times.items():
-        print(f"{name:14} {statistics.median(t):10.1f} {min(t):8.1f}")
-    return {"workload": "startup", "widths": widths, "batch": a.batch, "agree": True, "load_average": os.getloadavg()[0],
-            "sides": {n: {"median_ms": statistics.median(t), "min_ms": min(t), "starts_ms": t} for n, t in times.items()}}
+    print(f"{'side':19} {'median ms':>10} {'min':>8} {'cold':>8}")
+    for name, s in sides.items():
+        print(f"{name:19} {s['median_ms']:10.1f} {s['min_ms']:8.1f} {s['cold_ms']:8.1f}")
+    return {"workload": "startup", "kind": "startup", "widths": widths, "batch": batch, "threads": a.threads, "agree": True,
+            "load_average": os.getloadavg()[0], "sides": sides}
 
 
-def main():
+def kernels(a, workload):
+    """Runs bench/gemm or bench/conv, shows what it prints and keeps its rows' numbers."""
+    program = os.path.join(a.build, "bench", workload)
+    if not os.path.exists(program):
+        raise Gone(f"{program} is missing")
+    print(f"\n{workload}")
+    rows = []
+    process = subprocess.Popen([program], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        rows.append(line.rstrip())
+    if process.wait() != 0:
+        raise Gone(f"{program} failed")
+    return {"workload": workload, "kind": "kernels", "threads": 1, "agree": True, "load_average": os.getloadavg()[0], "text": rows}
+
+
+def first_line(*argv):
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, cwd=HERE).stdout.splitlines()[0]
+    except (OSError, IndexError):
+        return None
+
+
+def found(path, pattern):
+    """The first group of the first match in a file, or None."""
+    try:
+        with open(path) as f:
+            match = re.search(pattern, f.read(), re.M)
+            return match and match.group(1)
+    except OSError:
+        return None
+
+
+def machine(a):
+    compiler = found(os.path.join(a.build, "CMakeCache.txt"), r"^CMAKE_C_COMPILER:\w+=(.*)$")
+    return {"cpu": found("/proc/cpuinfo", r"^model name\s*: (.*)$") or platform.machine(), "cores": len(os.sched_getaffinity(0)),
+            "os": found("/etc/os-release", r'^PRETTY_NAME="(.*)"$'), "kernel": platform.release(),
+            "compiler": compiler and first_line(compiler, "--version"), "python": platform.python_version(),
+            "commit": first_line("git", "log", "-1", "--format=%h"), "date": datetime.date.today().isoformat()}
+
+
+def install(peers):
+    """Installs what the peers need and lacks, in the versions that are pinned."""
+    with open(os.path.join(HERE, "peers", "requirements.txt")) as f:
+        pins = dict(line.strip().split("==") for line in f if "==" in line)
+    missing = []
+    for package in sorted({"numpy"}.union(*(PEERS[p][2] for p in peers))):
+        try:
+            there = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            there = None
+        if there != pins[package]:
+            missing.append(f"{package}=={pins[package]}")
+    if missing:
+        print("installing " + " ".join(missing), flush=True)
+        subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet"] + missing)
+
+
+def scaling(runs):
+    print("\ntime against work (1 = as the first row):")
+    base = runs[0]
+    for r in runs:
+        cells = [f"{n} {s['median_ms'] / base['sides'][n]['median_ms'] / (r['flops'] / base['flops']):.2f}"
+                 for n, s in r["sides"].items()]
+        print(f"  {','.join(map(str, r['widths'])):22} {r['flops'] * 1e-6:8.0f} MFLOP   " + "   ".join(cells))
+
+
+def measure(a, workload, peers):
+    """The records of one word of the command line."""
+    if workload in ("gemm", "conv"):
+        return [kernels(a, workload)]
+    if workload == "startup":
+        return [startup(a, peers)]
+    runs = []
+    if workload == "predict":
+        for net, batch in PREDICTIONS:
+            runs.append(compare(a, net, batch, peers, a.rounds, verb="calls"))
+            show(runs[-1])
+        return runs
+    for widths in [a.widths] + ([s for s in SIZES if s != a.widths] if a.sizes and workload == "mlp" else []):
+        runs.append(compare(a, workload, a.batch or cases.BATCH[workload], peers, a.rounds if not runs else max(3, a.rounds // 3),
+                            [int(w) for w in widths.split(",")]))
+        show(runs[-1])
+    if len(runs) > 1:
+        scaling(runs)
+    return runs
+
+
+def options():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("workload", choices=["mlp", "cnn", "resnet20", "gpt", "lstm", "startup"])
-    p.add_argument("--peers", default="jax,torch-fused")
+    p.add_argument("workload", nargs="?", default="mlp", choices=TRAINING + ["predict", "gemm", "conv", "startup", "all"])
+    p.add_argument("--peers", help="default: the two or three that were fastest")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--batch", type=int, help="default: the workload's own")
     p.add_argument("--widths", default=SIZES[0])
@@ -222,42 +389,35 @@ def main():
     p.add_argument("--build", default="build-bench")
     p.add_argument("--no-grape", action="store_true")
     a = p.parse_args()
-    a.batch = a.batch or cases.BATCH.get(a.workload, 128)
-    peers = [x for x in a.peers.split(",") if x]
-    unknown = [x for x in peers if x not in PEERS]
+    unknown = [x for x in (a.peers or "").split(",") if x and x not in PEERS]
     if unknown or a.threads < 1 or a.rounds < 1:
         p.error(f"unknown peer {unknown[0]}, known: {', '.join(PEERS)}" if unknown else "threads and rounds must be positive")
-    runs, failed = [], False
-    tables = [a.widths] + ([s for s in SIZES if s != a.widths] if a.sizes and a.workload == "mlp" else [])
-    for i, widths in enumerate(tables):
+    a.failed = False
+    return a
+
+
+def main():
+    global cases
+    a = options()
+    workloads = TRAINING + ["predict", "gemm", "conv", "startup"] if a.workload == "all" else [a.workload]
+    peers = {w: [p for p in (FASTEST.get(w, "") if a.peers is None else a.peers).split(",") if p] for w in workloads}
+    for w in workloads:  # onnxruntime predicts only
+        peers[w] = [p for p in peers[w] if p != "onnxruntime" or w == "predict"]
+    install({p for w in workloads for p in peers[w]})
+    cases = importlib.import_module("cases")
+    runs = []
+    for w in workloads:
         try:
-            if a.workload == "startup":
-                runs.append(startup(a, [int(w) for w in widths.split(",")], peers))
-                continue
-            runs.append(compare(a, [int(w) for w in widths.split(",")], peers, a.rounds if i == 0 else max(3, a.rounds // 3), a.block))
-            failed |= not runs[-1]["agree"]
+            runs += measure(a, w, peers[w])
         except Gone as e:
-            print(f"bench: {widths}: a side failed: {e}", file=sys.stderr)
-            failed = True
-    for s in (runs[0]["sides"].values() if runs else []):
-        if "info" in s:
-            print("  " + s["info"])
-    if not os.path.exists(os.path.join(a.build, "bench", "step_" + ("mlp" if a.workload == "startup" else a.workload))) and not a.no_grape:
-        print(f"grape is missing: {a.build}/bench has no program for {a.workload}", file=sys.stderr)
-        failed = True
-    if len(runs) > 1:
-        print("\ntime against work (1 = as the first row):")
-        base = runs[0]
-        for r in runs:
-            cells = [f"{n} {s['median_ms'] / base['sides'][n]['median_ms'] / (r['flops'] / base['flops']):.2f}"
-                     for n, s in r["sides"].items()]
-            print(f"  {','.join(map(str, r['widths'])):22} {r['flops'] * 1e-6:8.0f} MFLOP   " + "   ".join(cells))
+            print(f"bench: {w}: {e}", file=sys.stderr)
+            a.failed = True
+    for info in sorted({s["info"] for r in runs for s in r.get("sides", {}).values() if "info" in s}):
+        print("  " + info)
     if a.json:
-        machine = {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "date": datetime.date.today().isoformat(),
-                   "kernel": platform.release()}
         with open(a.json, "w") as f:
-            json.dump({"machine": machine, "python": platform.python_version(), "threads": a.threads, "runs": runs}, f, indent=1)
-    return 1 if failed else 0
+            json.dump({"machine": machine(a), "runs": runs}, f, indent=1)
+    return 1 if a.failed or not all(r["agree"] for r in runs) else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 /* bench/side.h: a Grape program's side of the line protocol that bench/peers/protocol.py describes.
  *
- *     static const bench_side side = {.load = load, .losses = losses, .run = run};
+ *     static const bench_side side = {.load = load, .losses = losses, .run = run, .output = output, .call = call};
  *     int main(int argc, char **argv) { return bench_serve(&side, argc, argv); } */
 #ifndef GRAPE_BENCH_SIDE_H
 #define GRAPE_BENCH_SIDE_H
@@ -22,6 +22,8 @@ typedef struct {
     gr_status (*load)(const bench_options *o, gr_npz *npz); /* fresh weights, fresh optimizer; npz is freed after it */
     gr_status (*losses)(int k, float *loss);                /* trains k steps */
     gr_status (*run)(int64_t n);                            /* trains n steps; the last one is done */
+    gr_array *(*output)(void);                              /* gives the predictions of the first batch */
+    gr_status (*call)(int64_t n);                           /* predicts n times, a batch a call */
 } bench_side;
 
 static inline bool bench_parse(int argc, char **argv, bench_options *o)
@@ -40,6 +42,26 @@ static inline bool bench_parse(int argc, char **argv, bench_options *o)
             return false;
     }
     return argc % 2 == 1 && o->batch > 0;
+}
+
+/* steps N, calls N: does them and prints the time. */
+static inline gr_status bench_timed(gr_status (*work)(int64_t n), int64_t n)
+{
+    double start = bench_now();
+    gr_status s = work(n);
+    if (s == GR_OK)
+        printf("time %.9f\n", bench_now() - start);
+    return s;
+}
+
+static inline gr_status bench_save_output(const bench_side *side, const char *path)
+{
+    gr_array *out = side->output();
+    gr_status s = out ? gr_npy_save(path, out) : gr_error();
+    gr_array_free(out);
+    if (s == GR_OK)
+        puts("ok");
+    return s;
 }
 
 static inline bool bench_answer(const bench_side *side, const bench_options *o, const char *line)
@@ -64,9 +86,11 @@ static inline bool bench_answer(const bench_side *side, const bench_options *o, 
             putchar('\n');
         }
     } else if (sscanf(line, "steps %lld", &n) == 1 && n > 0) {
-        double start = bench_now();
-        if ((s = side->run(n)) == GR_OK)
-            printf("time %.9f\n", bench_now() - start);
+        s = bench_timed(side->run, n);
+    } else if (sscanf(line, "calls %lld", &n) == 1 && n > 0 && side->call) {
+        s = bench_timed(side->call, n);
+    } else if (sscanf(line, "output %1023s", path) == 1 && side->output) {
+        s = bench_save_output(side, path);
     } else if (strncmp(line, "peak", 4) == 0) {
         printf("peak %.3f\n", fma_peak(gr_num_threads()));
     } else {

@@ -22,8 +22,9 @@ STAGES = [(16, 1), (32, 2), (64, 2)]
 
 
 class Weights(list):
-    def __init__(self):
-        self.g = np.random.default_rng(1234)
+    def __init__(self, trained=False):
+        """trained: normalizations as after some training, for predictions that show whether they are applied."""
+        self.g, self.trained = np.random.default_rng(1234), trained
 
     def kernel(self, *shape):
         field = int(np.prod(shape[:-2]))
@@ -39,15 +40,15 @@ class Weights(list):
 
     def bn(self, n):
         for value in (1, 0, 0, 1):
-            self.full(value, n)
+            self.append(self.g.uniform(.5 * value - .1, 1.5 * value + .1, n)) if self.trained else self.full(value, n)
 
     def ln(self, n):
         self.full(1, n)
         self.full(0, n)
 
 
-def weights(workload, widths):
-    w = Weights()
+def weights(workload, widths, trained=False):
+    w = Weights(trained)
     if workload == "mlp":
         for k, (n_in, n_out) in enumerate(zip(widths, widths[1:])):
             w.dense(n_in, n_out)
@@ -94,19 +95,21 @@ def rows(workload, widths, n):
     return g.standard_normal((n,) + shape).astype("float32"), onehot(10)
 
 
-def write(path, workload, widths, batch, batches=ROUND):
+def write(path, workload, widths, batch, batches=ROUND, trained=False):
     x, y = rows(workload, widths, batches * batch)
-    np.savez(path, x=x, y=y, **{f"w{i}": a for i, a in enumerate(weights(workload, widths))})
+    np.savez(path, x=x, y=y, **{f"w{i}": a for i, a in enumerate(weights(workload, widths, trained))})
 
 
-def flops(workload, widths, batch):
-    """Products of forward, dW, and dX but for the first layer."""
+def flops(workload, widths, batch, training=True):
+    """Products of forward, and if training dW, and dX but for the first layer."""
+    f = 3 if training else 1
+    g = 2 if training else 1
     if workload == "mlp":
         products = [a * b for a, b in zip(widths, widths[1:])]
-        return 2.0 * batch * (3 * sum(products) - products[0])
+        return 2.0 * batch * (f * sum(products) - (f - g) * products[0])
     if workload == "cnn":
         first, rest = 26 * 26 * 9 * 32, 11 * 11 * 9 * 32 * 64 + 1600 * 128 + 1280
-        return 2.0 * batch * (2 * first + 3 * rest)
+        return 2.0 * batch * (g * first + f * rest)
     if workload == "resnet20":
         first, rest, n, side = 32 * 32 * 27 * 16, 640, 16, 32
         for width, stride in STAGES:
@@ -114,9 +117,9 @@ def flops(workload, widths, batch):
                 side //= stride if block == 0 else 1
                 rest += side * side * 9 * (n * width + width * width) + (side * side * n * width if n != width else 0)
                 n = width
-        return 2.0 * batch * (2 * first + 3 * rest)
+        return 2.0 * batch * (g * first + f * rest)
     if workload == "gpt":
         d, t = GPT["d"], GPT["tokens"]
-        return 6.0 * batch * t * (GPT["layers"] * (12 * d * d + 2 * t * d) + d * GPT["letters"])
+        return 2.0 * f * batch * t * (GPT["layers"] * (12 * d * d + 2 * t * d) + d * GPT["letters"])
     i, h = LSTM["inputs"], LSTM["hidden"]
-    return 2.0 * batch * (LSTM["steps"] * 4 * h * (2 * i + 3 * h) + 3 * h * 10)
+    return 2.0 * batch * (LSTM["steps"] * 4 * h * (g * i + f * h) + f * h * 10)

@@ -7,6 +7,8 @@ A side is started with `--batch N --threads N` and options of its workload, and 
                                      every batch is `batch` consecutive rows; optimizer state and step count start anew
     losses K           losses L1 .. LK   trains K steps from where it stands; each batch's own loss before its update
     steps N            time SECONDS      trains N steps, going round over the rows; the last one is finished
+    output FILE.npy    ok            writes the predictions (probabilities) of the first batch
+    calls N            time SECONDS      predicts N times, a batch a call, going round; each call's result is there
     peak               peak GFLOPS       FMA peak of the threads in use (Grape's programs only)
     quit               ends
 
@@ -16,6 +18,8 @@ import argparse
 import os
 import sys
 import time
+
+import numpy as np
 
 
 def arguments(**more):
@@ -32,8 +36,14 @@ def arguments(**more):
     return a
 
 
+def weights(z):
+    """The weights of a loaded npz, in order."""
+    return [z[f"w{i}"] for i in range(len(z.files) - 2)]
+
+
 def serve(side):
-    """side has info(), load(path), loss(i) -> float and run(n), which trains n steps and waits for the last."""
+    """side has info(), load(path), loss() -> float, run(n), which trains n steps and waits for the last, and where it can
+    predict output() -> array of the first batch and call(n)."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not get into the protocol
     for line in sys.stdin:
@@ -46,10 +56,14 @@ def serve(side):
                 answer = "ok"
             elif word == "losses":
                 answer = "losses " + " ".join(f"{v:.9g}" for v in (side.loss() for _ in range(int(rest[0]))))
-            elif word == "steps":
+            elif word in ("steps", "calls"):
+                work = side.run if word == "steps" else side.call
                 start = time.perf_counter()
-                side.run(int(rest[0]))
+                work(int(rest[0]))
                 answer = f"time {time.perf_counter() - start:.9f}"
+            elif word == "output":
+                np.save(rest[0], np.asarray(side.output()))
+                answer = "ok"
             elif word == "quit":
                 break
             else:

@@ -1,5 +1,5 @@
-"""Training steps of cnn, resnet20, gpt and lstm in PyTorch. Variants: eager (default), fused (fused Adam), channels-last
-(fused Adam, pictures in channels-last memory), compile (forward, backward and update compiled, fused Adam)."""
+"""The workloads in PyTorch, cases.py defines them. Variants: eager (default), fused (fused Adam), channels-last, compile
+(forward, backward and update compiled, fused Adam)."""
 import protocol
 
 a = protocol.arguments()
@@ -36,6 +36,20 @@ class Flow:
 
     def vector(self, parameter):
         parameter.data.copy_(next(self.w))
+
+
+class Mlp(nn.Module):
+    def __init__(self, f):
+        super().__init__()
+        layers = []
+        for n, m in zip(a.widths, a.widths[1:-1]):
+            layers += [nn.Linear(n, m), nn.ReLU(), nn.BatchNorm1d(m, eps=1e-3, momentum=0.01)]
+            f.dense(layers[-3]), f.bn(layers[-1])
+        self.layers = nn.Sequential(*layers, nn.Linear(*a.widths[-2:]))
+        f.dense(self.layers[-1])
+
+    def forward(self, x):
+        return self.layers(x)
 
 
 def conv(n, m, k=3, s=1):
@@ -146,18 +160,19 @@ class Lstm(nn.Module):
         return self.d(self.rnn(x)[0][:, -1])
 
 
-NET = {"cnn": Cnn, "resnet20": Resnet20, "gpt": Gpt, "lstm": Lstm}[a.workload]
+NET = {"mlp": Mlp, "cnn": Cnn, "resnet20": Resnet20, "gpt": Gpt, "lstm": Lstm}[a.workload]
 
 
 class Side:
     def info(self):
         how = {"": "eager", "fused": "eager, fused Adam", "channels-last": "eager, fused Adam, channels last",
                "compile": "step compiled, fused Adam"}[a.variant]
-        return f"torch {torch.__version__} {how}, {torch.get_num_threads()} threads"
+        return (f"torch {torch.__version__} {how}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}, "
+                f"oneDNN {'on' if torch.backends.mkldnn.is_available() else 'off'}")
 
     def load(self, path):
         with np.load(path) as z:
-            w = [torch.from_numpy(z[f"w{i}"].copy()) for i in range(len(z.files) - 2)]
+            w = [torch.from_numpy(p.copy()) for p in protocol.weights(z)]
             x, y = torch.from_numpy(z["x"].copy()), torch.from_numpy(z["y"].copy())
         x, y = (x.permute(0, 3, 1, 2).contiguous() if PICTURES else x), (y.long() if a.workload == "gpt" else y.argmax(-1))
         self.net = net = NET(Flow(w)).train()
@@ -168,33 +183,56 @@ class Side:
                         for i in range(0, len(x) - a.batch + 1, a.batch)]
         parameters = [p for p in net.parameters() if p.requires_grad]
         adam = torch.optim.Adam(parameters, lr=1e-3, eps=1e-7, fused=True if a.variant else None)
-        forward, update = (lambda x, y: F.cross_entropy(net(x), y)), adam.step
+
+        def forward(x, y):
+            z = net(x)
+            hits = (z.argmax(-1) == y).float().mean() if a.workload == "mlp" else None
+            return F.cross_entropy(z, y), hits
+
+        def update():
+            if a.workload == "mlp":
+                g = [p.grad for p in parameters]
+                norms = torch._foreach_norm(g)  # clipnorm 1, each by its own norm
+                torch._foreach_clamp_min_(norms, 1.0)
+                torch._foreach_div_(g, norms)
+            adam.step()
+
+        self.predict = lambda x: net(x).softmax(-1)
         if a.variant == "compile":
-            forward, update = torch.compile(forward), torch.compile(update)
+            forward, update, self.predict = torch.compile(forward), torch.compile(update), torch.compile(self.predict)
 
         def step(x, y):
             adam.zero_grad(set_to_none=True)
-            loss = forward(x, y)
+            loss, hits = forward(x, y)
             loss.backward()
             update()
             return loss.detach()
         self.step, self.at, self.adam = step, 0, adam
 
-    def one(self):
-        x, y = self.batches[self.at % len(self.batches)]
+    def batch(self):
         self.at += 1
-        return self.step(x, y)
+        return self.batches[(self.at - 1) % len(self.batches)]
 
     def loss(self):
         if a.variant != "compile":  # Keras adds epsilon to sqrt(v) before its correction; felt in the first steps only
             self.adam.param_groups[0]["eps"] = 1e-7 / (1 - 0.999 ** (self.at + 1)) ** 0.5
-        loss = float(self.one())
+        loss = float(self.step(*self.batch()))
         self.adam.param_groups[0]["eps"] = 1e-7
         return loss
 
     def run(self, n):
         for _ in range(n):
-            self.one()
+            self.step(*self.batch())
+
+    @torch.inference_mode()
+    def output(self):
+        self.net.eval()
+        return self.predict(self.batches[0][0])
+
+    @torch.inference_mode()
+    def call(self, n):
+        for _ in range(n):
+            self.predict(self.batch()[0])
 
 
 protocol.serve(Side())
