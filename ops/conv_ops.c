@@ -2,9 +2,11 @@
  * operands, and the gradients of any one are the other two.
  *
  *     y  = conv(x, k)                 x [B, h, w, c], k [kh, kw, c / groups, o], y [B, h', w', o]
- *     dx = conv_input_grad(dy, k)     attribute `into`: h, w, c
+ *     dx = conv_input_grad(dy, t)     t = conv_turn(k); attribute `into`: h, w, c
  *     dk = conv_kernel_grad(x, dy)    attribute `into`: kh, kw, c / groups
+ *     t  = conv_turn(k)               t [kh, kw, o / groups, c]: taps in reverse order, each transposed in its groups
  *
+ * The turned kernel is a node so that it is made once a step, however many examples dx is computed for at a time.
  * The inner loops are in kernels/conv.c. One axis is computed as two of which the first has size 1. */
 #include "ops/conv_ops.h"
 #include "core/size.h"
@@ -19,9 +21,13 @@
         GR_SHAPE_FIELD(gr__window, after)
 static const gr_field conv_fields[] = {WINDOW_FIELDS, {0}};
 static const gr_field grad_fields[] = {WINDOW_FIELDS, GR_SHAPE_FIELD(gr__window, into), {0}};
-static const char *const conv_names[] = {"x", "kernel"}, *const input_grad_names[] = {"dy", "kernel"},
-                         *const kernel_grad_names[] = {"x", "dy"};
-extern const gr_op gr_op_conv, gr_op_conv_input_grad, gr_op_conv_kernel_grad;
+static const char *const conv_names[] = {"x", "kernel"}, *const input_grad_names[] = {"dy", "turned"},
+                         *const kernel_grad_names[] = {"x", "dy"}, *const turn_names[] = {"kernel"};
+typedef struct {
+    int64_t groups;
+} turn_attr;
+static const gr_field turn_fields[] = {GR_INT64(turn_attr, groups), {0}};
+extern const gr_op gr_op_conv, gr_op_conv_input_grad, gr_op_conv_kernel_grad, gr_op_conv_turn;
 
 /* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
@@ -102,14 +108,53 @@ static gr_status same_as_dy(const gr_infer *f, gr_shape y, gr_shape dy)
         gr_shape_text(y, want, sizeof want), gr_shape_text(dy, got, sizeof got));
 }
 
+/* [.., c / groups, o] with the two exchanged within the groups: [.., o / groups, c] */
+static gr_shape turned_shape(gr_shape k, int64_t groups)
+{
+    const int64_t depth = k.dim[k.rank - 2];
+    k.dim[k.rank - 2] = k.dim[k.rank - 1] / groups;
+    k.dim[k.rank - 1] = depth * groups;
+    return k;
+}
+
 static gr_status infer_input_grad(gr_infer *f)
 {
-    gr_shape x = {.dim = {f->shape[0].dim[0]}}, y;
+    const gr_shape turned = f->shape[1], dy = f->shape[0];
+    gr_shape x = {.dim = {dy.dim[0]}}, y;
+    char text[200];
     GR_TRY(floats_of_one_rank(f));
     GR_TRY(into_shape(f, 1, &x));
-    GR_TRY(convolved(f, x, f->shape[1], "into", "kernel", &y));
+    const int64_t o = dy.dim[dy.rank - 1], part = turned.dim[turned.rank - 2], c = turned.dim[turned.rank - 1];
+    if (part < 1 || o < 1 || o % part != 0 || c < 1 || c % (o / part) != 0)
+        return gr_infer_fail(f, GR_ESHAPE, "turned", "expected [.., a part of the %lld channels of dy, channels of x], "
+            "found %s", (long long)o, gr_shape_text(turned, text, sizeof text));
+    GR_TRY(convolved(f, x, turned_shape(turned, o / part), "into", "turned", &y));
     f->out_shape[0] = x;
-    return same_as_dy(f, y, f->shape[0]);
+    return same_as_dy(f, y, dy);
+}
+
+static gr_status infer_turn(gr_infer *f)
+{
+    const gr_shape k = f->shape[0];
+    const int64_t groups = ((const turn_attr *)f->attr)->groups;
+    char text[200];
+    int64_t c;
+    if (!gr_dtype_is_float(f->dtype[0]))
+        return gr_infer_fail(f, GR_EDTYPE, "kernel", "expected float32 or float64, found %s",
+            gr_dtype_name(f->dtype[0]));
+    if (k.rank != 3 && k.rank != 4)
+        return gr_infer_fail(f, GR_ESHAPE, "kernel", "expected rank 3 or 4, found %s",
+            gr_shape_text(k, text, sizeof text));
+    for (int64_t i = 0; i < k.rank; i++)
+        if (k.dim[i] < 1)
+            return gr_infer_fail(f, GR_ESHAPE, "kernel", "expected known sizes of 1 or more, found %s",
+                gr_shape_text(k, text, sizeof text));
+    if (groups < 1 || k.dim[k.rank - 1] % groups != 0 || !gr__mul(k.dim[k.rank - 2], groups, &c))
+        return gr_infer_fail(f, GR_ESHAPE, "groups", "expected 1 or more that divide the last axis of %s, found %lld",
+            gr_shape_text(k, text, sizeof text), (long long)groups);
+    f->out_dtype[0] = f->dtype[0];
+    f->out_shape[0] = turned_shape(k, groups);
+    return GR_OK;
 }
 
 static gr_status infer_kernel_grad(gr_infer *f)
@@ -149,6 +194,8 @@ static direction direction_of(const gr_op *op)
 static gr__conv job_of(const gr_op *op, const void *attr, gr_shape a, gr_shape b, gr_shape out)
 {
     const direction d = direction_of(op);
+    if (d == TO_INPUT)
+        b = turned_shape(b, a.dim[a.rank - 1] / b.dim[b.rank - 2]);
     return conv_of(attr, d == TO_INPUT ? out : a, d == TO_KERNEL ? out : b);
 }
 
@@ -157,11 +204,10 @@ static gr__conv job_of_call(const gr_call *c)
     return job_of(c->op, c->attr, c->in[0].shape, c->in[1].shape, c->out[0].shape);
 }
 
-/* Room for a kernel: the gradient for the input reads it turned, which each call does for itself (a hundredth of the
- * time in a sixteenth of the work); a kernel's gradient is summed up from those of some images each. */
+/* Room for a kernel, whose gradient is summed up from those of some images each. */
 static int64_t room_bytes(const gr_call *c, const gr__conv *j)
 {
-    if (direction_of(c->op) == FORWARD)
+    if (direction_of(c->op) != TO_KERNEL)
         return 0;
     return (j->kh * j->kw * (j->c / j->groups) * j->o * gr_dtype_size(c->out[0].dtype) + 63) & -64;
 }
@@ -212,14 +258,7 @@ static gr_status conv_eval(const gr_call *c)
     gr__conv_part p = {.in = c->in[0].data, .weights = c->in[1].data, .out = c->out[0].data, .n1 = j.n};
     gr__piece piece[3];
     const int n = gr__pieces(c->begin, c->end, d == TO_INPUT ? j.c : j.o, piece);
-    p.scratch = d == FORWARD ? c->scratch : (char *)c->scratch + room_bytes(c, &j);
-    if (d == TO_INPUT && n > 0) {
-        if (is_double)
-            gr__conv_turn_f64(&j, c->in[1].data, c->scratch);
-        else
-            gr__conv_turn_f32(&j, c->in[1].data, c->scratch);
-        p.weights = c->scratch;
-    }
+    p.scratch = (char *)c->scratch + room_bytes(c, &j);
     for (int i = 0; i < n; i++) {
         p.r0 = piece[i].r0, p.r1 = piece[i].r1, p.c0 = piece[i].c0, p.c1 = piece[i].c1;
         if (d == FORWARD)
@@ -232,8 +271,29 @@ static gr_status conv_eval(const gr_call *c)
     return GR_OK;
 }
 
-/* A row of pixels; a sixteenth of x, so that the kernel is turned for few calls; a sixteenth of a kernel's rows, each
- * of which reads all of x. */
+static gr_status turn_eval(const gr_call *c)
+{
+    const gr_shape k = c->in[0].shape, t = c->out[0].shape;
+    const int64_t c_in = t.dim[t.rank - 1], o = k.dim[k.rank - 1];
+    const gr__conv j = {.kh = k.rank == 4 ? k.dim[0] : 1, .kw = k.dim[k.rank - 3], .c = c_in, .o = o,
+        .groups = ((const turn_attr *)c->attr)->groups};
+    gr__piece piece[3];
+    const int n = gr__pieces(c->begin, c->end, c_in, piece);
+    for (int i = 0; i < n; i++) {
+        const gr__conv_part p = {.in = c->in[0].data, .out = c->out[0].data, .r0 = piece[i].r0, .r1 = piece[i].r1,
+            .c0 = piece[i].c0, .c1 = piece[i].c1};
+        (c->out[0].dtype == GR_F64 ? gr__conv_turn_f64 : gr__conv_turn_f32)(&j, &p);
+    }
+    return GR_OK;
+}
+
+static int64_t turn_unit(const gr_call *c) /* a tap */
+{
+    const gr_shape t = c->out[0].shape;
+    return t.dim[t.rank - 1] * t.dim[t.rank - 2];
+}
+
+/* A row of pixels; a sixteenth of a kernel's rows, each of which reads all of x. */
 enum { CALLS = 16 };
 static int64_t conv_unit(const gr_call *c)
 {
@@ -241,7 +301,7 @@ static int64_t conv_unit(const gr_call *c)
     const gr_shape s = c->out[0].shape;
     const int64_t size = gr_shape_size(s), channels = s.dim[s.rank - 1];
     const int64_t row = (d == TO_KERNEL ? 1 : s.dim[s.rank - 2]) * channels;
-    if (size == 0 || d == FORWARD)
+    if (size == 0 || d != TO_KERNEL)
         return size ? row : 1;
     return (size / row + CALLS - 1) / CALLS * row;
 }
@@ -254,6 +314,17 @@ static double conv_flops(const gr_lowering *l)
 }
 
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
+
+/* Of a kernel its turned one, and back. */
+static gr_tensor *turn(gr_at at, gr_tensor *k, int64_t groups)
+{
+    const turn_attr a = {groups};
+    if (gr__is_bad(k))
+        return GR_BAD;
+    if (k->node->op == &gr_op_conv_turn && ((const turn_attr *)k->node->attr)->groups == groups)
+        return k->node->in[0];
+    return gr_apply_op_at(at, &gr_op_conv_turn, &a, 1, &k);
+}
 
 static gr_tensor *node(gr_at at, const gr_op *op, const gr__window *like, gr_tensor *a, gr_tensor *b, gr_tensor *into)
 {
@@ -274,29 +345,46 @@ static gr_tensor *forward(gr_vjp *v, gr_tensor *x, gr_tensor *k)
 {
     return node(GR_VJP_AT(v), &gr_op_conv, v->attr, x, k, NULL);
 }
-static gr_tensor *to_input(gr_vjp *v, gr_tensor *dy, gr_tensor *k, gr_tensor *x)
+static gr_tensor *to_input(gr_vjp *v, gr_tensor *dy, gr_tensor *turned, gr_tensor *x)
 {
-    return node(GR_VJP_AT(v), &gr_op_conv_input_grad, v->attr, dy, k, x);
+    return node(GR_VJP_AT(v), &gr_op_conv_input_grad, v->attr, dy, turned, x);
 }
 static gr_tensor *to_kernel(gr_vjp *v, gr_tensor *x, gr_tensor *dy, gr_tensor *k)
 {
     return node(GR_VJP_AT(v), &gr_op_conv_kernel_grad, v->attr, x, dy, k);
 }
+static int64_t channels(const gr_tensor *x, int from_last)
+{
+    return x->shape.dim[x->shape.rank - 1 - from_last];
+}
 
 static void conv_vjp(gr_vjp *v)
 {
-    v->dx[0] = to_input(v, v->dy[0], v->x[1], v->x[0]);
-    v->dx[1] = to_kernel(v, v->x[0], v->dy[0], v->x[1]);
+    gr_tensor *x = v->x[0], *k = v->x[1], *dy = v->dy[0];
+    v->dx[0] = to_input(v, dy, turn(GR_VJP_AT(v), k, channels(x, 0) / channels(k, 1)), x);
+    v->dx[1] = to_kernel(v, x, dy, k);
 }
 static void input_grad_vjp(gr_vjp *v) /* dy[0] is shaped like an x */
 {
-    v->dx[0] = forward(v, v->dy[0], v->x[1]);
-    v->dx[1] = to_kernel(v, v->dy[0], v->x[0], v->x[1]);
+    gr_tensor *dy = v->x[0], *x = v->dy[0];
+    const int64_t groups = channels(dy, 0) / channels(v->x[1], 1);
+    gr_tensor *k = turn(GR_VJP_AT(v), v->x[1], groups);
+    if (gr__is_bad(k)) {
+        v->dx[0] = v->dx[1] = GR_BAD;
+        return;
+    }
+    v->dx[0] = forward(v, x, k);
+    v->dx[1] = turn(GR_VJP_AT(v), to_kernel(v, x, dy, k), groups);
 }
 static void kernel_grad_vjp(gr_vjp *v) /* dy[0] is shaped like a kernel */
 {
-    v->dx[0] = to_input(v, v->x[1], v->dy[0], v->x[0]);
-    v->dx[1] = forward(v, v->x[0], v->dy[0]);
+    gr_tensor *x = v->x[0], *k = v->dy[0], *dy = v->x[1];
+    v->dx[0] = to_input(v, dy, turn(GR_VJP_AT(v), k, channels(x, 0) / channels(k, 1)), x);
+    v->dx[1] = forward(v, x, k);
+}
+static void turn_vjp(gr_vjp *v)
+{
+    v->dx[0] = turn(GR_VJP_AT(v), v->dy[0], ((const turn_attr *)v->attr)->groups);
 }
 
 /* ---- the ops ----------------------------------------------------------------------------------------------------- */
@@ -346,15 +434,15 @@ CONV_OP(conv, "convolution, channels last", conv_fields, infer_conv, conv_vjp,
     ROW((2, 7, 3), (3, 3, 4), W1(2, 1, 1, 1, NO_INTO)), ROW((1, 6, 4), (2, 1, 8), W1(1, 2, 2, 0, NO_INTO)),
     ROW((0, 4, 4, 2), (3, 3, 2, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, NO_INTO)));
 CONV_OP(conv_input_grad, "gradient of a convolution for its input", grad_fields, infer_input_grad, input_grad_vjp,
-    ROW((2, 3, 3, 3), (3, 3, 2, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(5, 5, 2))),
-    ROW((1, 5, 4, 5), (3, 2, 2, 5), W2(1, 1, 1, 1, 1, 0, 1, 1, INTO(5, 4, 2))),
-    ROW((2, 4, 2, 2), (3, 3, 1, 2), W2(2, 3, 1, 1, 1, 0, 1, 1, INTO(7, 6, 1))),
+    ROW((2, 3, 3, 3), (3, 3, 3, 2), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(5, 5, 2))),
+    ROW((1, 5, 4, 5), (3, 2, 5, 2), W2(1, 1, 1, 1, 1, 0, 1, 1, INTO(5, 4, 2))),
+    ROW((2, 4, 2, 2), (3, 3, 2, 1), W2(2, 3, 1, 1, 1, 0, 1, 1, INTO(7, 6, 1))),
     ROW((1, 5, 4, 2), (3, 2, 2, 2), W2(1, 1, 2, 3, 2, 0, 0, 1, INTO(7, 6, 2))),
-    ROW((1, 3, 5, 6), (2, 3, 2, 6), W2(1, 1, 1, 1, 0, 1, 0, 1, INTO(4, 5, 4))),
+    ROW((1, 3, 5, 6), (2, 3, 3, 4), W2(1, 1, 1, 1, 0, 1, 0, 1, INTO(4, 5, 4))),
     ROW((2, 4, 3, 3), (3, 3, 1, 3), W2(1, 2, 1, 1, 1, 1, 1, 1, INTO(4, 5, 3))),
-    ROW((1, 2, 2, 1), (1, 1, 2, 1), W2(2, 2, 1, 1, 0, 0, 0, 0, INTO(3, 4, 2))),
-    ROW((2, 4, 4), (3, 3, 4), W1(2, 1, 1, 1, INTO(7, 3))), ROW((1, 6, 8), (2, 1, 8), W1(1, 2, 2, 0, INTO(6, 4))),
-    ROW((0, 2, 2, 3), (3, 3, 2, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(4, 4, 2))));
+    ROW((1, 2, 2, 1), (1, 1, 1, 2), W2(2, 2, 1, 1, 0, 0, 0, 0, INTO(3, 4, 2))),
+    ROW((2, 4, 4), (3, 4, 3), W1(2, 1, 1, 1, INTO(7, 3))), ROW((1, 6, 8), (2, 2, 4), W1(1, 2, 2, 0, INTO(6, 4))),
+    ROW((0, 2, 2, 3), (3, 3, 3, 2), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(4, 4, 2))));
 CONV_OP(conv_kernel_grad, "gradient of a convolution for its kernel", grad_fields, infer_kernel_grad, kernel_grad_vjp,
     ROW((2, 5, 5, 2), (2, 3, 3, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(3, 3, 2))),
     ROW((1, 5, 4, 2), (1, 5, 4, 5), W2(1, 1, 1, 1, 1, 0, 1, 1, INTO(3, 2, 2))),
@@ -365,6 +453,24 @@ CONV_OP(conv_kernel_grad, "gradient of a convolution for its kernel", grad_field
     ROW((1, 3, 4, 2), (1, 2, 2, 1), W2(2, 2, 1, 1, 0, 0, 0, 0, INTO(1, 1, 2))),
     ROW((2, 7, 3), (2, 4, 4), W1(2, 1, 1, 1, INTO(3, 3))), ROW((1, 6, 4), (1, 6, 8), W1(1, 2, 2, 0, INTO(2, 1))),
     ROW((0, 4, 4, 2), (0, 2, 2, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(3, 3, 2))));
+
+#define TURN(k, n) {-1, 1, {GR_DIMS k}, .attr = &(const turn_attr){n}}
+const gr_op gr_op_conv_turn = {.abi = GR_ABI,
+    .name = "conv_turn",
+    .doc = "a convolution's kernel as the gradient for its input reads it",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = GR_RANGED,
+    .attrs = turn_fields,
+    .attr_size = sizeof(turn_attr),
+    .in_names = turn_names,
+    .infer = infer_turn,
+    .eval_f32 = turn_eval,
+    .eval_f64 = turn_eval,
+    .unit = turn_unit,
+    .vjp = turn_vjp,
+    .samples = GR_SAMPLES(TURN((3, 2, 5, 6), 1), TURN((2, 2, 2, 6), 3), TURN((3, 3, 1, 4), 4), TURN((3, 20, 17), 1),
+        TURN((1, 1, 1, 1), 1))};
 
 /* ---- the public functions ---------------------------------------------------------------------------------------- */
 
@@ -449,7 +555,7 @@ gr_tensor *gr_conv_transpose_at(gr_at at, const gr_conv_args *args)
         .dilation = args->dilation, .padding = args->padding};
     if (!gr__window_options(at, &o, n, w.into.dim, k.dim, &w))
         return GR_BAD;
-    return gr_apply_op_at(at, &gr_op_conv_input_grad, &w, 2, in);
+    return gr_apply_op_at(at, &gr_op_conv_input_grad, &w, 2, (gr_tensor *[]){in[0], turn(at, in[1], 1)});
 }
 
 gr_tensor *(gr_conv_transpose)(gr_tensor *x, gr_tensor *kernel)

@@ -43,7 +43,7 @@ GR_BEGIN
     OP(take) OP(take_back) OP(take_along_axis) OP(take_along_axis_back) OP(gather) OP(scatter_add) OP(one_hot)        \
     OP(arange) OP(random_uniform) OP(random_normal) OP(random_truncated_normal) OP(random_bits)                       \
     OP(stop_gradient)                                                                                                 \
-    OP(conv) OP(conv_input_grad) OP(conv_kernel_grad)                                                                 \
+    OP(conv) OP(conv_input_grad) OP(conv_kernel_grad) OP(conv_turn)                                                   \
     OP(max_pool) OP(max_pool_pick) OP(max_pool_input_grad) OP(average_pool) OP(average_pool_input_grad)
 /* clang-format on */
 

@@ -11,14 +11,15 @@ typedef void conv_fn(const gr__conv *c, const gr__conv_part *p);
 typedef struct {
     gr_isa isa;
     size_t elem;
-    conv_fn *run[3];
+    conv_fn *run[4];
     size_t (*scratch)(const gr__conv *c);
 } build;
-enum { FORWARD, DX, DW };
+enum { FORWARD, DX, DW, TURN };
 static const char *const what_names[] = {"forward", "dX", "dW"};
 
 #define BUILD(ISA, isa, type, elem)                                                                          \
-    {ISA, elem, {gr__conv_forward_##type##_##isa, gr__conv_dx_##type##_##isa, gr__conv_dw_##type##_##isa},     \
+    {ISA, elem, {gr__conv_forward_##type##_##isa, gr__conv_dx_##type##_##isa, gr__conv_dw_##type##_##isa,      \
+            gr__conv_turn_##type##_##isa},                                                                    \
         gr__conv_scratch_##type##_##isa}
 static const build builds[] = {
     BUILD(GR_ISA_BASE, base, f32, 4),
@@ -166,10 +167,9 @@ static operands lay_out(const build *u, const gr__conv *c, int what, bool at_end
     q.turned = fence_take(&ft, (size_t)nb * u->elem, at_end);
     q.out = fence_take(&fo, (size_t)q.count * u->elem, at_end);
     fill(q.a, na, u->elem, 1), fill(q.b, nb, u->elem, 2), fill(q.out, q.count, u->elem, 3);
-    if (what == DX && u->elem == 4)
-        gr__conv_turn_f32(c, q.b, q.turned);
-    else if (what == DX)
-        gr__conv_turn_f64(c, q.b, q.turned);
+    if (what == DX)
+        u->run[TURN](c, &(gr__conv_part){.in = q.b, .out = q.turned, .r1 = c->kh * c->kw * (c->o / c->groups),
+            .c1 = c->c});
     return q;
 }
 
@@ -256,6 +256,39 @@ static void any_split_gives_the_same_bits(void)
     close_fences();
 }
 
+/* In shares, to the byte; and as it is defined. */
+static void turning_weights_twice_gives_them_again(void)
+{
+    open_fences();
+    for (int u = 0; u < N_BUILDS; u++)
+        for (int row = 0; gr__cpu_has(builds[u].isa) && row < N_ROWS; row++) {
+            const gr__conv c = rows[row].c;
+            gr__conv back = c;
+            back.c = c.o, back.o = c.c;
+            const int64_t count = sizes_of(&c).w, depth = c.c / c.groups, width = c.o / c.groups, taps = c.kh * c.kw;
+            void *w = fence_take(&fa, (size_t)count * builds[u].elem, row % 2), *again;
+            void *t = fence_take(&ft, (size_t)count * builds[u].elem, row % 2);
+            fill(w, count, builds[u].elem, 1), fill(t, count, builds[u].elem, 2);
+            for (int64_t r0 = 0; r0 < taps * width; r0 += 7)
+                for (int64_t c0 = 0; c0 < c.c; c0 += 19) {
+                    gr__conv_part p = {.in = w, .out = t, .r0 = r0, .r1 = r0 + 7, .c0 = c0, .c1 = c0 + 19};
+                    p.r1 = p.r1 < taps * width ? p.r1 : taps * width, p.c1 = p.c1 < c.c ? p.c1 : c.c;
+                    builds[u].run[TURN](&c, &p);
+                }
+            bool right = true;
+            for (int64_t i = 0; i < count; i++) {
+                int64_t tap = i / c.o / depth, d = i / c.o % depth, g = i % c.o / width, o = i % c.o % width;
+                right = right && get(w, i, builds[u].elem) ==
+                        get(t, ((taps - 1 - tap) * width + o) * c.c + g * depth + d, builds[u].elem);
+            }
+            again = fence_take(&fo, (size_t)count * builds[u].elem, row % 2);
+            builds[u].run[TURN](&back, &(gr__conv_part){.in = t, .out = again, .r1 = taps * depth, .c1 = c.o});
+            GR_EXPECT(right && !memcmp(w, again, (size_t)count * builds[u].elem), "%s: %s f%d", rows[row].why,
+                gr__isa_name(builds[u].isa), (int)builds[u].elem * 8);
+        }
+    close_fences();
+}
+
 static void instruction_sets_with_fma_agree_in_every_bit(void)
 {
     if (!gr__cpu_has(GR_ISA_AVX512)) {
@@ -303,5 +336,5 @@ static void empty_sizes_give_zeros_or_nothing(void)
 }
 
 GR_SUITE("ops/kernels/conv.c", GR_TEST(forward_is_right), GR_TEST(dx_is_right), GR_TEST(dw_is_right),
-    GR_TEST(any_split_gives_the_same_bits), GR_TEST(instruction_sets_with_fma_agree_in_every_bit),
-    GR_TEST(empty_sizes_give_zeros_or_nothing))
+    GR_TEST(any_split_gives_the_same_bits), GR_TEST(turning_weights_twice_gives_them_again),
+    GR_TEST(instruction_sets_with_fma_agree_in_every_bit), GR_TEST(empty_sizes_give_zeros_or_nothing))

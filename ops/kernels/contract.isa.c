@@ -25,6 +25,10 @@ void GR_ISA_NAME(gr__conv_dw_f32)(const gr__conv *c, const gr__conv_part *p)
 {
     conv_dw_f32(c, p);
 }
+void GR_ISA_NAME(gr__conv_turn_f32)(const gr__conv *c, const gr__conv_part *p)
+{
+    conv_turn_f32(c, p);
+}
 size_t GR_ISA_NAME(gr__conv_scratch_f32)(const gr__conv *c)
 {
     return conv_scratch_f32(c);
@@ -56,6 +60,10 @@ void GR_ISA_NAME(gr__conv_dx_f64)(const gr__conv *c, const gr__conv_part *p)
 void GR_ISA_NAME(gr__conv_dw_f64)(const gr__conv *c, const gr__conv_part *p)
 {
     conv_dw_f64(c, p);
+}
+void GR_ISA_NAME(gr__conv_turn_f64)(const gr__conv *c, const gr__conv_part *p)
+{
+    conv_turn_f64(c, p);
 }
 size_t GR_ISA_NAME(gr__conv_scratch_f64)(const gr__conv *c)
 {

@@ -33,7 +33,7 @@ typedef struct {
 typedef struct {
     const void *in;      /* forward and dW: x; dX: dy */
     const void *weights; /* forward: w; dX: w turned by gr__conv_turn; dW: dy */
-    void *out;           /* y, dX or dW, whole; only the share is written */
+    void *out;           /* y, dX, dW or the turned w, whole; only the share is written */
     int64_t r0, r1;
     int64_t c0, c1;  /* forward and dW: output channels; dX: input channels */
     int64_t n0, n1;  /* dW: the images to sum over */
@@ -49,10 +49,11 @@ void gr__conv_dx_f32(const gr__conv *c, const gr__conv_part *p);
 void gr__conv_dx_f64(const gr__conv *c, const gr__conv_part *p);
 void gr__conv_dw_f32(const gr__conv *c, const gr__conv_part *p);
 void gr__conv_dw_f64(const gr__conv *c, const gr__conv_part *p);
-/* The weights as dX reads them, once per step: as many elements as w, taps in the order in which they meet a pixel of
- * dX, each transposed to [o / groups][c]. */
-void gr__conv_turn_f32(const gr__conv *c, const float *w, float *turned);
-void gr__conv_turn_f64(const gr__conv *c, const double *w, double *turned);
+/* The weights as dX reads them, [kh, kw, o / groups, c]: taps in reverse order, each transposed within its groups. Rows
+ * of the share count taps and output channels of a group, columns are input channels. Turning twice, with c and o
+ * exchanged, gives the weights again. */
+void gr__conv_turn_f32(const gr__conv *c, const gr__conv_part *p);
+void gr__conv_turn_f64(const gr__conv *c, const gr__conv_part *p);
 
 /* The taps along one axis that reach the pixels `phase`, phase + stride, ... of dX: `count` of them, tap `last` down to
  * last - (count-1) tap_step. Pixel number q of these reads dy at q + first, q + first + step, ... */
@@ -69,7 +70,9 @@ gr__conv_taps gr__conv_taps_of(int64_t phase, int64_t kernel, int64_t stride, in
     void gr__conv_dx_f32_##isa(const gr__conv *c, const gr__conv_part *p);     \
     void gr__conv_dx_f64_##isa(const gr__conv *c, const gr__conv_part *p);     \
     void gr__conv_dw_f32_##isa(const gr__conv *c, const gr__conv_part *p);     \
-    void gr__conv_dw_f64_##isa(const gr__conv *c, const gr__conv_part *p);
+    void gr__conv_dw_f64_##isa(const gr__conv *c, const gr__conv_part *p);     \
+    void gr__conv_turn_f32_##isa(const gr__conv *c, const gr__conv_part *p);   \
+    void gr__conv_turn_f64_##isa(const gr__conv *c, const gr__conv_part *p);
 GR_CONV_BUILD(base)
 #ifdef __x86_64__
 GR_CONV_BUILD(avx2)

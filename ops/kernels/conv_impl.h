@@ -33,11 +33,12 @@ typedef struct {
     int64_t in_h, in_w, depth; /* depth: input channels */
     int64_t nr, y0, dy, step_y;
     int64_t ns, x0, dx, step_x;
-    const T *w; /* [nr][ns][depth][w_row] */
-    int64_t w_row;
+    const T *w; /* tap (r, s), channel d of the input: row r*tap_row + s*tap_col + d, w_row elements apart */
+    int64_t w_row, tap_row, tap_col;
     T *out; /* pixel (i, j) is at + i*out_row + j*out_col */
     int64_t rows, cols, out_row, out_col;
     int64_t channels;
+    int64_t first_tap; /* of dX: where in the turned weights this phase's taps begin */
     bool by_column; /* a tap column after the other, without a band: see by_column() */
 } NAME(gather);
 
@@ -130,11 +131,11 @@ static void NAME(gather_row)(const NAME(gather) *g, const NAME(view) *in, const 
     const int64_t y = i * g->step_y + g->y0; /* of tap row 0 */
     int64_t r0;
     const int64_t tap_rows = inside(y, g->dy, g->nr, g->in_h, &r0);
-    const bool joined = g->dx * in->pixel == g->depth || g->ns == 1;
+    const bool joined = (g->dx * in->pixel == g->depth && g->tap_col == g->depth) || g->ns == 1;
     NAME(terms) t = {.runs = {tap_rows, joined ? least(g->ns, 1) : g->ns},
-        .a_step = {g->dy * in->row, g->dx * in->pixel}, .b_step = {g->ns * g->depth * w_row, g->depth * w_row},
+        .a_step = {g->dy * in->row, g->dx * in->pixel}, .b_step = {g->tap_row * w_row, g->tap_col * w_row},
         .k = joined ? g->ns * g->depth : g->depth, .a_row = g->step_x * in->pixel, .a_col = 1,
-        .b = w + r0 * g->ns * g->depth * w_row, .b_row = w_row, .last = n - (nv - 1) * NAME(lanes)};
+        .b = w + r0 * g->tap_row * w_row, .b_row = w_row, .last = n - (nv - 1) * NAME(lanes)};
     const T *from = in->at + (y + r0 * g->dy) * in->row + g->x0 * in->pixel;
     T *to = g->out + i * g->out_row + c;
     const int64_t blocks = (g->cols + TILE_ROWS - 1) / TILE_ROWS;
@@ -166,7 +167,7 @@ static void NAME(gather_row_by_column)(const NAME(gather) *g, const T *w, int64_
     for (int64_t j = 0, q = 0; q < blocks; q++) {
         const int64_t mr = (g->cols - j + blocks - q - 1) / (blocks - q);
         T *to = g->out + i * g->out_row + j * g->out_col + c;
-        NAME(terms) t = {.a_step = {g->dy * g->in.row, 0}, .b_step = {g->ns * g->depth * w_row, 0}, .k = g->depth,
+        NAME(terms) t = {.a_step = {g->dy * g->in.row, 0}, .b_step = {g->tap_row * w_row, 0}, .k = g->depth,
             .a_row = g->step_x * g->in.pixel, .a_col = 1, .b_row = w_row, .last = n - (nv - 1) * NAME(lanes)};
         NAME(tiles)[mr][nv](&t, to, g->out_col, false); /* nothing yet: zeros */
         t.runs[0] = tap_rows, t.runs[1] = 1;
@@ -174,12 +175,18 @@ static void NAME(gather_row_by_column)(const NAME(gather) *g, const T *w, int64_
             const int64_t x = g->x0 + s * g->dx + j * g->step_x;
             const int64_t count = inside(x, g->step_x, mr, g->in_w, &j0);
             t.next = t.a = g->in.at + (y + r0 * g->dy) * g->in.row + (x + j0 * g->step_x) * g->in.pixel;
-            t.b = w + (r0 * g->ns + s) * g->depth * w_row;
+            t.b = w + (r0 * g->tap_row + s * g->tap_col) * w_row;
             if (count > 0 && tap_rows > 0)
                 NAME(tiles)[count][nv](&t, to + j0 * g->out_col, g->out_col, true);
         }
         j += mr;
     }
+}
+
+/* From the first row of the weights that is read to the end of the last. */
+static int64_t NAME(weight_rows)(const NAME(gather) *g)
+{
+    return g->nr > 0 ? (g->nr - 1) * g->tap_row + (g->ns - 1) * g->tap_col + g->depth : 0;
 }
 
 static void NAME(gather_all)(const NAME(gather) *g, const NAME(room) *room)
@@ -196,7 +203,7 @@ static void NAME(gather_all)(const NAME(gather) *g, const NAME(room) *room)
             const int nv = NAME(vectors_for)(g->cols, g->channels - c);
             const int64_t n = least(g->channels - c, nv * NAME(lanes));
             int64_t w_row = g->w_row;
-            const T *w = NAME(readable)(g->w + c, &w_row, g->nr * g->ns * g->depth, n, nv, room->panel);
+            const T *w = NAME(readable)(g->w + c, &w_row, NAME(weight_rows)(g), n, nv, room->panel);
             for (int64_t i = i0; i < i1; i++)
                 if (g->by_column)
                     NAME(gather_row_by_column)(g, w, w_row, i, c, n, nv);
@@ -221,6 +228,7 @@ static NAME(gather) NAME(forward_shape)(const gr__conv *c)
     NAME(gather) g = {.in_h = c->h, .in_w = c->w, .depth = c->c / c->groups, .rows = c->oh, .cols = c->ow};
     g.nr = c->kh, g.y0 = -c->pad_top, g.dy = c->dilation_h, g.step_y = c->stride_h;
     g.ns = c->kw, g.x0 = -c->pad_left, g.dx = c->dilation_w, g.step_x = c->stride_w;
+    g.tap_row = c->kw * g.depth, g.tap_col = g.depth;
     return g; /* of dW too, which always takes a band */
 }
 
@@ -232,8 +240,10 @@ static NAME(gather) NAME(dx_shape)(const gr__conv *c, int64_t py, int64_t px)
     g.rows = (c->h - py + c->stride_h - 1) / c->stride_h, g.cols = (c->w - px + c->stride_w - 1) / c->stride_w;
     g.nr = y.count, g.y0 = y.first, g.dy = y.step, g.step_y = 1;
     g.ns = x.count, g.x0 = x.first, g.dx = x.step, g.step_x = 1;
+    g.tap_row = y.tap_step * c->kw * g.depth, g.tap_col = x.tap_step * g.depth;
+    g.first_tap = (c->kh - 1 - y.last) * c->kw + c->kw - 1 - x.last;
     if (g.nr == 0 || g.ns == 0) /* no tap reaches these pixels: zeros */
-        g.nr = g.ns = 0;
+        g.nr = g.ns = 0, g.first_tap = 0;
     g.by_column = NAME(by_column)(&g);
     return g;
 }
@@ -344,16 +354,14 @@ static void NAME(conv_dx)(const gr__conv *c, const gr__conv_part *p)
         return;
     const NAME(room) room = NAME(room_of)(c, p);
     const int64_t pixels = c->h * c->w;
-    const T *w = p->weights;
     for (int64_t py = 0; py < c->stride_h; py++)
         for (int64_t px = 0; px < c->stride_w; px++) {
             NAME(gather) g = NAME(dx_shape)(c, py, px);
-            const int64_t taps = g.nr * g.ns;
             g.in.row = c->ow * c->o, g.in.pixel = c->o, g.w_row = c->c;
             g.out_row = c->stride_h * c->w * c->c, g.out_col = c->stride_w * c->c;
             if (NAME(is_empty)(c))
                 g.nr = g.ns = 0;
-            g.w = w;
+            g.w = (const T *)p->weights + g.first_tap * g.depth * c->c;
             for (int64_t n = p->r0 / pixels; n * pixels < p->r1; n++) {
                 g.in.at = (const T *)p->in + n * c->oh * c->ow * c->o;
                 g.out = (T *)p->out + (n * pixels + py * c->w + px) * c->c;
@@ -364,8 +372,46 @@ static void NAME(conv_dx)(const gr__conv *c, const gr__conv_part *p)
                         phase_steps(part[q].i1, py, c->stride_h), phase_steps(part[q].j0, px, c->stride_w),
                         phase_steps(part[q].j1, px, c->stride_w)), c, p, c->c / c->groups, &room);
             }
-            w += taps * (c->c / c->groups) * c->o;
         }
+}
+
+/* ---- the weights as dX reads them -------------------------------------------------------------------------------- */
+
+/* to[o][i] = from[i][o], o < n_to, i < n_from, by squares that are turned in registers; not worth it for slivers */
+static void NAME(turn_block)(const T *from, int64_t from_row, int64_t n_from, T *to, int64_t to_row, int64_t n_to)
+{
+    enum { w = NAME(lanes) };
+    if (4 * least(n_from, n_to) < w) {
+        for (int64_t i = 0; i < n_from; i++)
+            for (int64_t o = 0; o < n_to; o++)
+                to[o * to_row + i] = from[i * from_row + o];
+        return;
+    }
+    for (int64_t o = 0; o < n_to; o += w)
+        for (int64_t i = 0; i < n_from; i += w) {
+            const int64_t rows = least(n_from - i, w), cols = least(n_to - o, w);
+            NAME(v) x[w];
+            UNROLL for (int q = 0; q < w; q++)
+                x[q] = q < rows ? NAME(load_part)(from + (i + q) * from_row + o, cols) : (NAME(v)){0};
+            NAME(transpose)(x);
+            UNROLL for (int q = 0; q < w; q++)
+                if (q < cols)
+                    NAME(store_part)(to + (o + q) * to_row + i, x[q], rows);
+        }
+}
+
+static void NAME(conv_turn)(const gr__conv *c, const gr__conv_part *p)
+{
+    const int64_t depth = c->c / c->groups, width = c->o / c->groups, taps = c->kh * c->kw;
+    for (int64_t r = p->r0, n; r < p->r1 && p->c0 < p->c1; r += n) {
+        const int64_t tap = r / width, o = r % width;
+        n = least(width - o, p->r1 - r);
+        for (int64_t q = p->c0 / depth; q * depth < p->c1; q++) {
+            const int64_t i = most(p->c0, q * depth), end = least(p->c1, (q + 1) * depth);
+            NAME(turn_block)((const T *)p->in + ((taps - 1 - tap) * depth + i - q * depth) * c->o + q * width + o, c->o,
+                end - i, (T *)p->out + r * c->c + i, c->c, n);
+        }
+    }
 }
 
 /* ---- dW

@@ -28,10 +28,10 @@ static void NAME(depth_gather)(const NAME(gather) *g)
                 const int64_t x = j * g->step_x + g->x0;
                 const int64_t nx = inside(x, g->dx, g->ns, g->in_w, &s0);
                 const T *from = g->in.at + (y + r0 * g->dy) * g->in.row + (x + s0 * g->dx) * g->in.pixel + c;
-                const T *w = g->w + (r0 * g->ns + s0) * g->w_row + c;
+                const T *w = g->w + (r0 * g->tap_row + s0 * g->tap_col) * g->w_row + c;
                 T *to = g->out + i * g->out_row + j * g->out_col + c;
                 BY_VECTORS(n, NAME(depth_pixel), ny, nx, from, g->dy * g->in.row, g->dx * g->in.pixel, w,
-                        g->ns * g->w_row, g->w_row, to, n);
+                        g->tap_row * g->w_row, g->tap_col * g->w_row, to, n);
             }
         }
 }
