@@ -5,6 +5,7 @@
  * the groups free of circles (L1) and the merged nodes must have a layout (layout.c, L2 to L7). Opaque nodes stay
  * alone. GRAPE_WHY=1 tells for each edge between groups which rule refused it. */
 #include "compiler/layout.h"
+#include "compiler/order.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,19 +19,25 @@ typedef struct {
 
 typedef struct {
     int n, *node;
-    int low, high; /* smallest and largest node */
+    int version; /* no two sets of nodes have the same */
     gr__layout *layout;
 } draft;
 
+/* What became of two sets of nodes: the rule that refused them does so again, since a way around stays one. */
+typedef struct {
+    int a, b; /* versions */
+    const char *why;
+} refusal;
+
 typedef struct {
     gr__plan *p;
-    int *of;                    /* per node: its draft, named by one of its nodes; -1 */
-    draft *group;               /* by that name */
-    int *first_reader, *reader; /* per node: nodes that read any of its results */
-    int *seen, stamp;           /* per draft: visited in this search */
-    int *stack;
+    gr__order order;
+    draft *group; /* by the group's name in `order` */
+    int versions;
     edge *edges;
     int n_edges;
+    refusal *refused; /* a later one may overwrite an earlier one: it would only be found again */
+    unsigned mask;
 } state;
 
 static bool groupable(const gr__pnode *n)
@@ -38,38 +45,7 @@ static bool groupable(const gr__pnode *n)
     return n->live && (n->work == GR__TILE || n->work == GR__VIEW || n->work == GR__REDUCE || n->work == GR__CONTRACT);
 }
 
-static bool computed(const gr__pnode *n)
-{
-    return groupable(n) || (n->live && n->work == GR__OPAQUE);
-}
-
-static int operand_node(const gr__plan *p, int id, int i)
-{
-    return p->value[gr__read_value(p, id, i)].node;
-}
-
-/* ---- readers and edges ------------------------------------------------------------------------------------------- */
-
-static bool find_readers(state *s)
-{
-    const gr__plan *p = s->p;
-    int64_t total = 0;
-    s->first_reader = gr__alloc(p->n_nodes + 2, sizeof *s->first_reader);
-    for (int id = 0; s->first_reader && id < p->n_nodes; id++)
-        for (int i = 0; computed(&p->node[id]) && i < p->node[id].node->n_in; i++) {
-            s->first_reader[operand_node(p, id, i) + 2]++;
-            total++;
-        }
-    s->reader = gr__alloc(total + 1, sizeof *s->reader);
-    if (!s->first_reader || !s->reader)
-        return false;
-    for (int id = 0; id < p->n_nodes; id++)
-        s->first_reader[id + 1] += s->first_reader[id];
-    for (int id = 0; id < p->n_nodes; id++)
-        for (int i = 0; computed(&p->node[id]) && i < p->node[id].node->n_in; i++)
-            s->reader[s->first_reader[operand_node(p, id, i) + 1]++] = id;
-    return true;
-}
+/* ---- edges ------------------------------------------------------------------------------------------------------- */
 
 static bool read_outside(const gr__plan *p, int node)
 {
@@ -93,17 +69,18 @@ static int by_gain(const void *a, const void *b)
 static bool find_edges(state *s)
 {
     const gr__plan *p = s->p;
-    s->edges = gr__alloc(s->first_reader[p->n_nodes] + 1, sizeof *s->edges);
+    const gr__order *o = &s->order;
+    s->edges = gr__alloc(o->first_out[p->n_nodes] + 1, sizeof *s->edges);
     for (int id = 0; s->edges && id < p->n_nodes; id++) {
-        int begin = s->first_reader[id], end = s->first_reader[id + 1];
+        int begin = o->first_out[id], end = o->first_out[id + 1];
         if (!groupable(&p->node[id]))
             continue;
         const gr__value *v = &p->value[p->node[id].value];
         bool once = end - begin == 1 && !read_outside(p, id);
         for (int k = begin; k < end; k++)
-            if (groupable(&p->node[s->reader[k]]) && (k == begin || s->reader[k] != s->reader[k - 1]))
+            if (groupable(&p->node[o->out[k]]) && (k == begin || o->out[k] != o->out[k - 1]))
                 s->edges[s->n_edges++] =
-                    (edge){id, s->reader[k], (double)(v->count * gr_dtype_size(v->dtype)) * (once ? 2 : 1), NULL};
+                    (edge){id, o->out[k], (double)(v->count * gr_dtype_size(v->dtype)) * (once ? 2 : 1), NULL};
     }
     if (s->edges)
         qsort(s->edges, (size_t)s->n_edges, sizeof *s->edges, by_gain);
@@ -111,37 +88,6 @@ static bool find_edges(state *s)
 }
 
 /* ---- merging ----------------------------------------------------------------------------------------------------- */
-
-static int name_of(const gr__plan *p, const state *s, int node)
-{
-    return computed(&p->node[node]) ? s->of[node] : -1;
-}
-
-/* Is there a way from group a to group b through another group? Groups wholly past b's last node are not searched: ids
- * rise along every edge. */
-static bool way_around(state *s, int a, int b)
-{
-    const gr__plan *p = s->p;
-    int depth = 0;
-    s->stamp++;
-    s->stack[depth++] = a;
-    s->seen[a] = s->stamp;
-    while (depth) {
-        int g = s->stack[--depth];
-        const draft *d = &s->group[g];
-        for (int i = 0; i < d->n; i++)
-            for (int k = s->first_reader[d->node[i]]; k < s->first_reader[d->node[i] + 1]; k++) {
-                int next = name_of(p, s, s->reader[k]);
-                if (next == b && g != a)
-                    return true;
-                if (next < 0 || next == b || s->seen[next] == s->stamp)
-                    continue;
-                s->seen[next] = s->stamp;
-                s->stack[depth++] = next;
-            }
-    }
-    return false;
-}
 
 static int64_t domain(const draft *d)
 {
@@ -155,8 +101,8 @@ static bool others_wait(const state *s, int a, int b)
     if (domain(d) * 4 > domain(&s->group[b]))
         return false;
     for (int i = 0; i < d->n; i++)
-        for (int k = s->first_reader[d->node[i]]; k < s->first_reader[d->node[i] + 1]; k++) {
-            int g = name_of(s->p, s, s->reader[k]);
+        for (int k = s->order.first_out[d->node[i]]; k < s->order.first_out[d->node[i] + 1]; k++) {
+            int g = s->order.group[s->order.out[k]];
             if (g != a && g != b)
                 return true;
         }
@@ -179,9 +125,15 @@ static bool has_product(const state *s, const draft *d)
     return false;
 }
 
+static refusal *find_refusal(const state *s, const draft *x, const draft *y)
+{
+    uint64_t key = ((uint64_t)x->version << 32 | (uint32_t)y->version) * UINT64_C(0x9E3779B97F4A7C15);
+    return &s->refused[(key >> 32) & s->mask];
+}
+
 static gr_status try_edge(state *s, edge *e, bool *changed)
 {
-    int a = s->of[e->from], b = s->of[e->to], list[2 * GR__GROUP_NODES];
+    int a = s->order.group[e->from], b = s->order.group[e->to], list[2 * GR__GROUP_NODES];
     draft *x = &s->group[a], *y = &s->group[b];
     gr__layout layout;
     if (a == b)
@@ -195,19 +147,27 @@ static gr_status try_edge(state *s, edge *e, bool *changed)
     e->why = "L4: a small value with other readers";
     if (others_wait(s, a, b))
         return GR_OK;
+    refusal *r = find_refusal(s, x, y);
+    if (r->a == x->version && r->b == y->version) {
+        e->why = r->why;
+        return GR_OK;
+    }
     int n = merge_lists(x, y, list);
-    if (!gr__layout_of(s->p, n, list, &layout, &e->why))
+    s->p->searched++;
+    bool good = gr__layout_of(s->p, n, list, &layout, &e->why);
+    if (good && !gr__order_merge(&s->order, a, b)) {
+        e->why = "L1: the way leads through another group";
+        good = false;
+    }
+    if (!good) {
+        *r = (refusal){x->version, y->version, e->why};
         return GR_OK;
-    e->why = "L1: the way leads through another group";
-    if (way_around(s, a, b) || way_around(s, b, a))
-        return GR_OK;
+    }
     int *node = gr__arena_copy(&s->p->arena, list, n * (int64_t)sizeof *list);
     if (!node)
         return GR_EMEM;
     *x->layout = layout;
-    *x = (draft){n, node, x->low < y->low ? x->low : y->low, x->high > y->high ? x->high : y->high, x->layout};
-    for (int i = 0; i < n; i++)
-        s->of[node[i]] = a;
+    *x = (draft){n, node, ++s->versions, x->layout};
     y->n = 0;
     *changed = true;
     return GR_OK;
@@ -220,12 +180,10 @@ static gr_status start_alone(state *s)
     gr__plan *p = s->p;
     for (int id = 0; id < p->n_nodes; id++) {
         const char *why;
-        s->of[id] = -1;
-        if (!computed(&p->node[id]))
+        if (s->order.group[id] < 0)
             continue;
         draft *d = &s->group[id];
-        *d = (draft){.n = 1, .node = gr__arena_copy(&p->arena, &id, sizeof id), .low = id, .high = id};
-        s->of[id] = id;
+        *d = (draft){.n = 1, .node = gr__arena_copy(&p->arena, &id, sizeof id), .version = ++s->versions};
         if (!d->node)
             return GR_EMEM;
         if (!groupable(&p->node[id]))
@@ -248,7 +206,7 @@ static gr_status finish(state *s)
         return GR_EMEM;
     for (int id = 0; id < p->n_nodes; id++) {
         const draft *d = &s->group[id];
-        if (s->of[id] != id || !d->n)
+        if (s->order.group[id] != id || !d->n)
             continue;
         for (int i = 0; i < d->n; i++)
             p->node[d->node[i]].group = p->n_groups;
@@ -263,23 +221,30 @@ static void tell_why(const state *s)
     for (int i = 0; i < s->n_edges; i++) {
         const edge *e = &s->edges[i];
         const gr__node *a = s->p->node[e->from].node, *b = s->p->node[e->to].node;
-        if (s->of[e->from] != s->of[e->to])
+        if (s->order.group[e->from] != s->order.group[e->to])
             gr_log_write(GR_LOG_INFO, "why: %s (node %lld, %s) and %s (node %lld, %s) stay apart: %s", a->op->name,
                 (long long)a->id, a->scope->name, b->op->name, (long long)b->id, b->scope->name,
                 e->why ? e->why : "the pass 'fuse' is off");
     }
 }
 
+static bool start(state *s)
+{
+    unsigned size = 1024;
+    if (!gr__order_new(&s->order, s->p) || !find_edges(s))
+        return false;
+    while (size < 2 * (unsigned)s->n_edges)
+        size *= 2;
+    s->mask = size - 1;
+    s->refused = gr__alloc(size, sizeof *s->refused);
+    s->group = gr__alloc(s->p->n_nodes + 1, sizeof *s->group);
+    return s->refused && s->group;
+}
+
 gr_status gr__plan_group(gr__plan *p)
 {
     state s = {.p = p};
-    s.of = gr__alloc(p->n_nodes + 1, sizeof *s.of);
-    s.group = gr__alloc(p->n_nodes + 1, sizeof *s.group);
-    s.seen = gr__alloc(p->n_nodes + 1, sizeof *s.seen);
-    s.stack = gr__alloc(p->n_nodes + 1, sizeof *s.stack);
-    gr_status status = s.of && s.group && s.seen && s.stack ? start_alone(&s) : GR_EMEM;
-    if (status == GR_OK && (!find_readers(&s) || !find_edges(&s)))
-        status = GR_EMEM;
+    gr_status status = start(&s) ? start_alone(&s) : GR_EMEM;
     bool changed = !(p->off & GR_PASS_FUSE);
     for (int round = 0; status == GR_OK && changed && round < ROUNDS; round++) {
         changed = false;
@@ -290,12 +255,10 @@ gr_status gr__plan_group(gr__plan *p)
         status = finish(&s);
     if (status == GR_OK && getenv("GRAPE_WHY"))
         tell_why(&s);
-    gr__free(s.of);
+    p->searched += s.order.visits;
+    gr__order_free(&s.order);
     gr__free(s.group);
-    gr__free(s.seen);
-    gr__free(s.stack);
-    gr__free(s.first_reader);
-    gr__free(s.reader);
     gr__free(s.edges);
+    gr__free(s.refused);
     return status;
 }

@@ -6,7 +6,7 @@
  *     steps    groups in running order; each has a number of tasks that may run on any thread
  *     phases   steps with no dependency among them; a barrier lies between phases
  *
- * Made by bind.c, group.c, buffers.c, steps.c, schedule.c, memory.c in this order; run by run.c. */
+ * Made by bind.c, group.c (with order.c), buffers.c, steps.c, schedule.c, memory.c in this order; run by run.c. */
 #ifndef GRAPE_COMPILER_PLAN_H
 #define GRAPE_COMPILER_PLAN_H
 
@@ -158,6 +158,7 @@ typedef struct gr__plan {
     int64_t bytes, lower_bound, scratch; /* arena; per thread */
     double flops;
     int64_t in_place;
+    int64_t searched;               /* groups and layouts that grouping looked at; tests count them */
     struct gr__profile *profile;    /* GRAPE_PROFILE */
     struct gr__lowering_room *room; /* lower.c's own, while the plan is made */
 } gr__plan;
