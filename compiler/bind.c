@@ -267,6 +267,23 @@ static gr_status bind_constant(gr__plan *p, gr__pnode *n)
     return gr__call_eval(node, &c);
 }
 
+/* May the op be called for some examples at a time? */
+static bool goes_by_example(const gr__plan *p, const gr__pnode *n)
+{
+    const gr__node *node = n->node;
+    const gr__value *y = &p->value[n->value];
+    if (!node->op->by_example || n->work != GR__OPAQUE || (p->off & GR_PASS_EXAMPLES) ||
+        (node->op->traits & (GR_RANGED | GR_RANDOM | GR_CHECKED_DATA)) != GR_RANGED || node->n_in > GR__OPERANDS ||
+        node->n_out > GR__RESULTS || !y->shape.rank || !y->count || y->dtype != (n->f64 ? GR_F64 : GR_F32))
+        return false;
+    for (int i = 0; i < node->n_in; i++) {
+        const gr__value *x = &p->value[gr__value_of(p, node->in[i])];
+        if (node->op->by_example >> i & 1 && (!x->shape.rank || x->shape.dim[0] != y->shape.dim[0]))
+            return false;
+    }
+    return true;
+}
+
 static gr_status bind_node(gr__plan *p, gr__pnode *n)
 {
     GR_TRY(bind_values(p, n));
@@ -280,6 +297,7 @@ static gr_status bind_node(gr__plan *p, gr__pnode *n)
     n->f64 = gr__node_is_f64(n->node);
     n->work = n->node->op == &gr_op_assign ? GR__ASSIGN : GR__OPAQUE;
     GR_TRY(bind_lowering(p, n));
+    n->by_example = goes_by_example(p, n);
     gr__value *v = &p->value[n->value];
     if (n->work == GR__ALIAS)
         v->root = gr__root(p, n->node->in[0]);

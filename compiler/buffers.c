@@ -40,7 +40,7 @@ static void mark_needed(gr__plan *p)
         const gr__pnode *n = &p->node[id];
         if (n->group < 0)
             continue;
-        for (int i = 0; p->group[n->group].opaque && i < n->node->n_out; i++)
+        for (int i = p->group[n->group].opaque ? 0 : 1; i < n->node->n_out; i++)
             p->value[n->value + i].needed = true;
         for (int i = 0; i < n->node->n_in; i++) {
             gr__value *v = &p->value[gr__read_value(p, id, i)];
@@ -241,6 +241,8 @@ static void assign_in_place(order *o, int i)
     if (p->node[commit->id].work != GR__ASSIGN || group < 0 || p->group[group].opaque || p->value[root].buffer >= 0)
         return;
     const gr__layout *l = p->group[group].layout;
+    if (l->kind == GR__EXAMPLE)
+        return;
     int form = form_in(&p->group[group], id);
     int cut = cut_axes(l);
     if ((form & cut) != cut || p->value[root].dtype != (l->f64 ? GR_F64 : GR_F32) || p->node[id].work == GR__REDUCE)

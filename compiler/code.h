@@ -8,7 +8,9 @@
 
 #include "compiler/layout.h"
 
-typedef enum { GR__I_LOAD, GR__I_TILE, GR__I_REDUCE, GR__I_CONTRACT, GR__I_STORE, GR__I_NONE } gr__opcode;
+enum { GR__SLOTS = GR__GROUP_NODES * 6 }; /* of a program, at most */
+
+typedef enum { GR__I_LOAD, GR__I_TILE, GR__I_REDUCE, GR__I_CONTRACT, GR__I_EVAL, GR__I_STORE, GR__I_NONE } gr__opcode;
 
 typedef struct {
     int buffer;       /* -1: scratch */
@@ -19,11 +21,12 @@ typedef struct {
 
 typedef struct {
     gr__opcode op;
-    const char *name; /* of the op, for dumps */
-    bool once;        /* STORE of a number every task knows: by task 0 */
-    int form;         /* of the result */
+    const char *name;   /* of the op, for dumps */
+    bool once;          /* STORE of a number every task knows: by task 0 */
+    int64_t rows, cols; /* the domain, all tasks together */
+    int form;           /* of the result */
     gr__place y;
-    gr__place x[GR_TILE_INPUTS];
+    gr__place x[GR__OPERANDS];
     int n_x;
     gr_tile_fn tile;
     const void *attr;
@@ -33,6 +36,7 @@ typedef struct {
     int axes, input_form;     /* REDUCE */
     int parts;                /* REDUCE into a partial buffer: axes along which tasks are counted; 0 */
     const gr__pnode *product; /* CONTRACT */
+    const gr__opaque *eval;   /* EVAL: of some examples */
 } gr__instr;
 
 struct gr__code {
@@ -42,14 +46,38 @@ struct gr__code {
     int n, first;    /* instructions; those before `first` run once */
     gr__instr *instr;
     int n_streams, *stream;        /* buffers read in one run, tile after tile: the next tile's part is fetched ahead */
-    int64_t gemm_scratch, scratch; /* bytes */
+    int64_t kernel_scratch, scratch; /* bytes: of products and evals, of all */
 };
 
 /* Joins elementwise instructions, slots still numbered (join.c). */
 void gr__join_pairs(gr__code *c, int n_slots);
+/* Working space of the function below. */
+typedef struct {
+    int64_t at[GR__SLOTS]; /* byte offset of each slot */
+    const int64_t *bytes;
+    int last[GR__SLOTS]; /* instruction that reads it last */
+    struct {
+        int64_t at, bytes;
+    } spare[GR__SLOTS]; /* free places; the last one is taken first */
+    int n_spare;
+    int64_t top;
+} gr__places;
+/* Gives slots, numbered until now, byte offsets behind the kernels' scratch. */
+void gr__place_slots(gr__code *c, int n_slots, const int64_t *bytes, gr__places *room);
 /* The step of a group: its program, refs, tasks and cost. */
 gr_status gr__lower_group(gr__plan *p, gr__step *s, int group);
 gr_status gr__run_code(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end);
+/* The step of a node that is on its own. */
+gr_status gr__opaque_step(gr__plan *p, gr__step *s, int node);
+void gr__add_ref(gr__plan *p, gr__step *s, int value, int buffer, bool write);
+/* An opaque node's types and buffers; NULL if there is no memory. */
+gr__opaque *gr__opaque_of(gr__plan *p, int node);
+/* A call for so many examples; fills in all but the data in arg, the operands and then the results. */
+gr_call gr__eval_some(const gr__opaque *o, int64_t examples, gr_buffer *arg);
+/* Estimated time of an eval. */
+double gr__eval_ns(double flops, double count);
+/* An EVAL instruction for `examples` examples from `first` on. */
+gr_status gr__run_eval(const gr__run *run, const gr__instr *in, char *scratch, int64_t first, int64_t examples);
 /* Number of partial results of a reduction over `axes`. */
 int64_t gr__parts(const gr__layout *l, int axes);
 

@@ -45,6 +45,7 @@ static const struct {
     {"inplace", GR_PASS_INPLACE},
     {"reuse", GR_PASS_REUSE},
     {"serial", GR_PASS_SERIAL},
+    {"examples", GR_PASS_EXAMPLES},
 };
 
 /* "-cse,-fuse": passes left out. Unknown names get one warning, since a typing mistake would go unseen. */
@@ -64,7 +65,7 @@ static unsigned passes_of_environment(void)
         if (!known)
             gr_log_write(GR_LOG_WARNING,
                 "GRAPE_PASSES: expected -simplify, -inexact, -fold, -cse, -fuse, -strips, -views, "
-                "-inplace, -reuse, -serial; found %.*s",
+                "-inplace, -reuse, -serial, -examples; found %.*s",
                 (int)n, s);
         s += n + (s[n] == ',');
     }

@@ -23,7 +23,7 @@ static void print_place(FILE *f, const gr__plan *p, const gr__place *x)
 
 static void print_code(FILE *f, const gr__plan *p, const gr__code *c)
 {
-    static const char *const names[] = {"load", "tile", "reduce", "contract", "store", "none"};
+    static const char *const names[] = {"load", "tile", "reduce", "contract", "eval", "store", "none"};
     static const char *const forms[] = {"number", "column", "row", "whole"};
     const gr__layout *l = c->layout;
     fprintf(f, "      %lld x %lld, tiles %lld x %lld, scratch %lld\n", (long long)l->rows, (long long)l->cols,
@@ -35,7 +35,8 @@ static void print_code(FILE *f, const gr__plan *p, const gr__code *c)
         fprintf(f, " <-");
         for (int k = 0; k < (in->op == GR__I_CONTRACT ? 2 : in->n_x); k++)
             print_place(f, p, &in->x[k]);
-        if (in->op == GR__I_TILE || in->op == GR__I_REDUCE || in->op == GR__I_CONTRACT)
+        if (in->op == GR__I_TILE || in->op == GR__I_REDUCE || in->op == GR__I_CONTRACT ||
+            in->op == GR__I_EVAL)
             fprintf(f, "   %s", in->name ? in->name : "");
         fprintf(f, "%s\n", in->parts ? " (partial)" : "");
     }

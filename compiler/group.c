@@ -42,7 +42,8 @@ typedef struct {
 
 static bool groupable(const gr__pnode *n)
 {
-    return n->live && (n->work == GR__TILE || n->work == GR__VIEW || n->work == GR__REDUCE || n->work == GR__CONTRACT);
+    return n->live && (n->work == GR__TILE || n->work == GR__VIEW || n->work == GR__REDUCE ||
+                          n->work == GR__CONTRACT || n->by_example);
 }
 
 /* ---- edges ------------------------------------------------------------------------------------------------------- */
@@ -191,7 +192,7 @@ static gr_status start_alone(state *s)
         d->layout = gr__arena_alloc(&p->arena, 1, sizeof *d->layout);
         if (!d->layout)
             return GR_EMEM;
-        if (!gr__layout_of(p, 1, d->node, d->layout, &why))
+        if (!gr__layout_of(p, 1, d->node, d->layout, &why) && !p->node[id].by_example)
             return gr_fail(GR_ESTATE, p->node[id].node->at, "program: %s alone has no layout: %s",
                 p->node[id].node->op->name, why);
     }
@@ -210,8 +211,9 @@ static gr_status finish(state *s)
             continue;
         for (int i = 0; i < d->n; i++)
             p->node[d->node[i]].group = p->n_groups;
-        p->group[p->n_groups++] =
-            (gr__group){.n_nodes = d->n, .node = d->node, .opaque = !d->layout, .step = -1, .layout = d->layout};
+        bool opaque = d->n == 1 && p->node[id].work == GR__OPAQUE;
+        p->group[p->n_groups++] = (gr__group){
+            .n_nodes = d->n, .node = d->node, .opaque = opaque, .step = -1, .layout = opaque ? NULL : d->layout};
     }
     return GR_OK;
 }

@@ -57,7 +57,7 @@ static bool join(gr__code *c, int i, int k, int at)
 
 void gr__join_pairs(gr__code *c, int n_slots)
 {
-    int maker[GR__GROUP_NODES * 6]; /* per slot: the instruction that makes it */
+    int maker[GR__SLOTS]; /* per slot: the instruction that makes it */
     if (c->layout->f64)
         return;
     for (int i = 0; i < n_slots; i++)
@@ -67,6 +67,7 @@ void gr__join_pairs(gr__code *c, int n_slots)
         for (int x = 0; in->op == GR__I_TILE && x < in->n_x; x++) {
             int i = in->x[x].buffer < 0 ? maker[in->x[x].offset] : -1;
             if (i >= 0 && c->instr[i].op == GR__I_TILE && c->instr[i].form == in->form &&
+                c->instr[i].rows == in->rows && c->instr[i].cols == in->cols &&
                 readers(c, in->x[x].offset) == 1 && !overwritten(c, i, k) && join(c, i, k, x))
                 break;
         }

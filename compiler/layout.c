@@ -444,6 +444,9 @@ bool gr__layout_of(const gr__plan *p, int n, const int *node, gr__layout *out, c
         if (q->f64 != at(&s, 0)->f64)
             return false;
     }
+    for (int i = 0; i < n; i++)
+        if (at(&s, i)->by_example)
+            return gr__example_layout(p, n, node, out, why);
     for (int i = 0; i < n; i++) {
         int64_t c = wanted_cols(&s, i);
         int k = 0;

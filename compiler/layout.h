@@ -8,17 +8,20 @@
  *     ROW   rows             all columns at hand: softmax, layer norm
  *     COL   columns          all rows at hand: batch norm, bias gradients, product strips
  *     ALL   neither          small things, one task
+ *     EXAMPLE  examples      convolutions and pooling with what surrounds them (example.c)
  *
  * A sum over an axis that is cut gives one partial result per tile along it; partials are combined in order by a step
  * of their own, so such a result cannot be used inside the group. Tile sizes depend on shapes alone, hence so do all
- * bits. */
+ * bits.
+ *
+ * Where tasks are examples, rows count examples, and every node has a domain of its own with some rows an example. */
 #ifndef GRAPE_COMPILER_LAYOUT_H
 #define GRAPE_COMPILER_LAYOUT_H
 
 #include "compiler/plan.h"
 
 enum { GR__ROWS = 1, GR__COLS = 2, GR__GROUP_NODES = 96 };
-typedef enum { GR__MAP, GR__ROW, GR__COL, GR__ALL } gr__orientation;
+typedef enum { GR__MAP, GR__ROW, GR__COL, GR__ALL, GR__EXAMPLE } gr__orientation;
 
 struct gr__layout {
     gr__orientation kind;
@@ -29,10 +32,24 @@ struct gr__layout {
     unsigned char form[GR__GROUP_NODES];    /* per node of the set, of its result */
     unsigned char reduced[GR__GROUP_NODES]; /* REDUCE: axes summed over */
     bool partial[GR__GROUP_NODES];
+    int64_t node_rows[GR__GROUP_NODES], node_cols[GR__GROUP_NODES]; /* EXAMPLE: the domain of each node */
 };
+
+/* What an instruction works on, all tasks together, and the most of it that one task does. */
+typedef struct {
+    int64_t rows, cols, tile_rows, tile_cols;
+} gr__domain;
+static inline gr__domain gr__domain_of(const gr__layout *l, int i)
+{
+    if (l->kind != GR__EXAMPLE)
+        return (gr__domain){l->rows, l->cols, l->tile_rows, l->tile_cols};
+    return (gr__domain){l->node_rows[i], l->node_cols[i], l->node_rows[i] / l->rows * l->tile_rows, l->node_cols[i]};
+}
 
 /* How the nodes (in id order) would run. If they cannot, false, and *why names the rule that refused. */
 bool gr__layout_of(const gr__plan *p, int n, const int *node, gr__layout *out, const char **why);
+/* The same where one of them goes by examples. */
+bool gr__example_layout(const gr__plan *p, int n, const int *node, gr__layout *out, const char **why);
 
 /* One operand in two dimensions. */
 typedef struct {

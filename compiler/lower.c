@@ -17,8 +17,9 @@ typedef struct {
     const gr__group *g;
     const gr__layout *l;
     gr__code *code;
+    gr__domain d; /* of the node in question */
     int n_slots;
-    int slot_form[GR__GROUP_NODES * 6];
+    int64_t slot_bytes[GR__SLOTS];
     gr__place made[GR__GROUP_NODES]; /* per node: where its result is read from */
     gr__instr late[GR__GROUP_NODES]; /* STOREs that wait for the end */
     int n_late;
@@ -52,9 +53,19 @@ static gr_dtype compute_type(const lowering *b)
     return b->l->f64 ? GR_F64 : GR_F32;
 }
 
+static int64_t form_rows(const lowering *b, int form)
+{
+    return form & GR__ROWS ? b->d.rows : 1;
+}
+static int64_t form_cols(const lowering *b, int form)
+{
+    return form & GR__COLS ? b->d.cols : 1;
+}
+
 static gr__place new_slot(lowering *b, int form)
 {
-    b->slot_form[b->n_slots] = form;
+    int64_t n = (form & GR__ROWS ? b->d.tile_rows : 1) * (form & GR__COLS ? b->d.tile_cols : 1);
+    b->slot_bytes[b->n_slots] = (n * (b->l->f64 ? 8 : 4) + 63) & ~(int64_t)63;
     return (gr__place){.buffer = -1, .offset = b->n_slots++, .form = form};
 }
 
@@ -63,7 +74,7 @@ static gr__place in_memory(const lowering *b, int buffer, int form)
     return (gr__place){.buffer = buffer,
         .form = form,
         .row = !(form & GR__ROWS) ? 0
-               : form & GR__COLS  ? b->l->cols
+               : form & GR__COLS  ? b->d.cols
                                   : 1,
         .col = form & GR__COLS ? 1 : 0};
 }
@@ -81,6 +92,8 @@ static void touch(lowering *b, int value, bool write)
 
 static void emit(lowering *b, gr__instr in)
 {
+    in.rows = b->d.rows;
+    in.cols = b->d.cols;
     b->code->instr[b->code->n++] = in;
 }
 
@@ -97,8 +110,8 @@ static int loaded(const lowering *b, const gr__instr *want, const gr__access *a)
 {
     for (int i = 0; i < b->code->n; i++) {
         const gr__instr *in = &b->code->instr[i];
-        if (in->op == GR__I_LOAD && in->y.buffer < 0 && in->form == want->form &&
-            in->x[0].buffer == want->x[0].buffer &&
+        if (in->op == GR__I_LOAD && in->y.buffer < 0 && in->form == want->form && in->rows == b->d.rows &&
+            in->cols == b->d.cols && in->x[0].buffer == want->x[0].buffer &&
             (in->access ? want->access && same_access(in->access, a)
                         : !want->access && in->x[0].offset == want->x[0].offset && in->x[0].row == want->x[0].row &&
                               in->x[0].col == want->x[0].col))
@@ -111,7 +124,7 @@ static int loaded(const lowering *b, const gr__instr *want, const gr__access *a)
 static gr__instr load_of(const lowering *b, const gr__access *a, int form)
 {
     const gr__value *v = &b->p->value[a->value];
-    gr__plane x = gr__plane_of(a, gr__form_rows(b->l, form), gr__form_cols(b->l, form));
+    gr__plane x = gr__plane_of(a, form_rows(b, form), form_cols(b, form));
     gr__instr in = {.op = GR__I_LOAD, .form = form, .n_x = 1, .dtype = v->dtype, .access = x.plain ? NULL : a};
     in.x[0] = (gr__place){.buffer = v->buffer, .offset = x.offset, .row = x.row, .col = x.col};
     if (x.plain)
@@ -133,11 +146,21 @@ static gr__place outer_operand(lowering *b, const gr__access *a, int form)
     return in.y;
 }
 
+/* What node `from` of the group made, as a node reads it that sees this form in it. */
+static gr__place own_operand(const lowering *b, int from, int form)
+{
+    gr__place x = b->made[from];
+    if (b->l->kind != GR__EXAMPLE || !b->l->form[from])
+        return x;
+    x.form = form;
+    return x.buffer < 0 ? x : in_memory(b, x.buffer, form);
+}
+
 static gr__place operand(lowering *b, int i, int k)
 {
     const gr__access *a = &b->p->node[b->g->node[i]].access[k];
     int from = member(b, b->p->value[a->value].node);
-    return from >= 0 ? b->made[from] : outer_operand(b, a, b->l->form[i]);
+    return from >= 0 ? own_operand(b, from, b->l->form[i]) : outer_operand(b, a, b->l->form[i]);
 }
 
 /* ---- results ----------------------------------------------------------------------------------------------------- */
@@ -168,7 +191,7 @@ static bool reads_elsewhere(const lowering *b, int i, int value)
     if (!reads(b->p, b->g->node[i], value))
         return false;
     for (int k = 0; n->work == GR__TILE && k < n->node->n_in; k++) {
-        gr__plane x = gr__plane_of(&n->access[k], gr__form_rows(b->l, form), gr__form_cols(b->l, form));
+        gr__plane x = gr__plane_of(&n->access[k], form_rows(b, form), form_cols(b, form));
         if (n->access[k].value == value && (!x.plain || x.offset || x.row != own.row || x.col != own.col))
             return true;
     }
@@ -256,7 +279,7 @@ static void lower_reduce(lowering *b, int i)
         .axes = b->l->reduced[i],
         .input_form = input_form(b, i)};
     if (from >= 0) {
-        in.x[0] = b->made[from];
+        in.x[0] = own_operand(b, from, in.input_form);
     } else {
         touch(b, value, false);
         in.x[0] = in_memory(b, b->p->value[value].buffer, in.input_form);
@@ -271,6 +294,36 @@ static void lower_reduce(lowering *b, int i)
     in.y = in_memory(b, b->p->value[partial].buffer, in.form);
     touch(b, partial, true);
     emit(b, in);
+}
+
+/* Space for an eval of as many examples as a task has. */
+static void eval_scratch(lowering *b, gr__opaque *o)
+{
+    gr_buffer arg[GR__OPERANDS + GR__RESULTS];
+    gr_call c = gr__eval_some(o, b->l->tile_rows, arg);
+    o->scratch = c.op->scratch ? c.op->scratch(&c) : 0;
+    if (o->scratch > b->code->kernel_scratch)
+        b->code->kernel_scratch = o->scratch;
+}
+
+static gr_status lower_eval(lowering *b, int i)
+{
+    const gr__pnode *n = &b->p->node[b->g->node[i]];
+    gr__opaque *o = gr__opaque_of(b->p, b->g->node[i]);
+    gr__instr in = {.op = GR__I_EVAL, .n_x = n->node->n_in, .eval = o};
+    if (!o)
+        return GR_EMEM;
+    for (int k = 0; k < in.n_x; k++) {
+        int root = gr__root(b->p, n->node->in[k]), from = member(b, b->p->value[root].node);
+        in.x[k] = from >= 0 ? b->made[from] : (gr__place){.buffer = b->p->value[root].buffer};
+        if (from < 0)
+            touch(b, root, false);
+    }
+    for (int k = 1; k < n->node->n_out; k++)
+        touch(b, n->value + k, true);
+    eval_scratch(b, o);
+    finish(b, i, in);
+    return GR_OK;
 }
 
 static void lower_contract(lowering *b, int i)
@@ -296,13 +349,13 @@ static void lower_contract(lowering *b, int i)
             g.m = m[q];
             g.n = last ? b->l->cols % b->l->tile_cols : b->l->tile_cols;
             int64_t bytes = (int64_t)gr__gemm_scratch(&g, (size_t)elem);
-            b->code->gemm_scratch = bytes > b->code->gemm_scratch ? bytes : b->code->gemm_scratch;
+            b->code->kernel_scratch = bytes > b->code->kernel_scratch ? bytes : b->code->kernel_scratch;
         }
     b->step->flops += 2 * (double)b->l->rows * (double)b->l->cols * (double)n->low->k;
     finish(b, i, in);
 }
 
-/* ---- order and scratch ------------------------------------------------------------------------------------------- */
+/* ---- order ------------------------------------------------------------------------------------------------------- */
 
 static bool written_here(const gr__code *c, int buffer)
 {
@@ -327,7 +380,7 @@ static bool uniform(const gr__code *c, const gr__instr *in, const bool *uniform_
 static bool hoist(lowering *b)
 {
     gr__code *c = b->code;
-    bool same[GR__GROUP_NODES * 6] = {false};
+    bool same[GR__SLOTS] = {false};
     gr__instr *sorted = gr__alloc(c->n + 1, sizeof *sorted);
     bool *first = gr__alloc(c->n + 1, sizeof *first);
     int n = 0;
@@ -348,73 +401,6 @@ static bool hoist(lowering *b)
     return good;
 }
 
-static int64_t slot_bytes(const gr__layout *l, int form)
-{
-    int64_t n = (form & GR__ROWS ? l->tile_rows : 1) * (form & GR__COLS ? l->tile_cols : 1);
-    return (n * (l->f64 ? 8 : 4) + 63) & ~(int64_t)63;
-}
-
-typedef struct {
-    int64_t at[GR__GROUP_NODES * 6];       /* byte offset of each slot */
-    int last[GR__GROUP_NODES * 6];         /* instruction that reads it last */
-    int64_t spare[4][GR__GROUP_NODES * 6]; /* free places by form */
-    int n_spare[4];
-    int64_t top;
-} places;
-
-static void free_operands(const gr__instr *in, int i, const lowering *b, places *s, bool same_form_only)
-{
-    for (int k = 0; k < in->n_x; k++) {
-        int slot = (int)in->x[k].offset;
-        if (in->x[k].buffer >= 0 || s->last[slot] != i)
-            continue;
-        int form = b->slot_form[slot];
-        if (same_form_only && form != in->form)
-            continue;
-        s->spare[form][s->n_spare[form]++] = s->at[slot];
-        s->last[slot] = -1;
-    }
-}
-
-/* Slots get byte offsets after the product's scratch. An elementwise result may take the place of an operand that dies.
- */
-static void place_slots(lowering *b, places *s)
-{
-    gr__code *c = b->code;
-    s->top = (c->gemm_scratch + 63) & ~(int64_t)63;
-    for (int i = 0; i < c->n; i++)
-        for (int k = 0; k < c->instr[i].n_x; k++)
-            if (c->instr[i].x[k].buffer < 0)
-                s->last[c->instr[i].x[k].offset] = i;
-    for (int i = 0; i < c->first; i++)
-        s->last[c->instr[i].y.offset] = c->n; /* they stay */
-    for (int i = 0; i < c->n; i++) {
-        gr__instr *in = &c->instr[i];
-        if (in->op == GR__I_TILE)
-            free_operands(in, i, b, s, true);
-        bool made = in->y.buffer < 0;
-        int slot = (int)in->y.offset, form = in->form;
-        if (made && s->n_spare[form]) {
-            s->at[slot] = s->spare[form][--s->n_spare[form]];
-        } else if (made) {
-            s->at[slot] = s->top;
-            s->top += slot_bytes(b->l, form);
-        }
-        free_operands(in, i, b, s, false);
-        if (made && s->last[slot] < 0 && i >= c->first) /* never read */
-            s->spare[form][s->n_spare[form]++] = s->at[slot];
-    }
-    for (int i = 0; i < c->n; i++) {
-        gr__instr *in = &c->instr[i];
-        for (int k = 0; k < in->n_x; k++)
-            if (in->x[k].buffer < 0)
-                in->x[k].offset = s->at[in->x[k].offset];
-        if (in->y.buffer < 0)
-            in->y.offset = s->at[in->y.offset];
-    }
-    c->scratch = s->top;
-}
-
 /* ---- cost -------------------------------------------------------------------------------------------------------- */
 
 static double estimate_ns(const lowering *b)
@@ -424,7 +410,7 @@ static double estimate_ns(const lowering *b)
     for (int i = 0; i < b->code->n; i++) {
         const gr__instr *in = &b->code->instr[i];
         int form = in->op == GR__I_REDUCE ? in->input_form : in->form;
-        double n = (double)gr__form_rows(b->l, form) * (double)gr__form_cols(b->l, form);
+        double n = (double)(form & GR__ROWS ? in->rows : 1) * (double)(form & GR__COLS ? in->cols : 1);
         ns += in->op == GR__I_CONTRACT ? n * (double)in->product->low->k * (b->l->f64 ? 0.04 : 0.02) : n * 0.08;
         ns += i >= b->code->first ? 25 * tiles : 25;
     }
@@ -433,19 +419,24 @@ static double estimate_ns(const lowering *b)
         double count = (double)b->p->value[n->value].count;
         if (n->node->op->traits & GR_EXPENSIVE)
             ns += count * 0.4;
-        if (n->work != GR__CONTRACT)
-            b->step->flops += n->node->op->flops && n->low ? n->node->op->flops(n->low) : count;
+        if (n->work == GR__CONTRACT)
+            continue;
+        double flops = n->node->op->flops && n->low ? n->node->op->flops(n->low) : count;
+        b->step->flops += flops;
+        if (n->by_example)
+            ns += gr__eval_ns(flops, count);
     }
     return ns + b->step->bytes * 0.02;
 }
 
 static void name_step(const lowering *b)
 {
-    static const char *const kinds[] = {"map", "row", "col", "all"};
+    static const char *const kinds[] = {"map", "row", "col", "all", "example"};
     const gr__pnode *best = &b->p->node[b->g->node[0]];
     for (int i = 0; i < b->g->n_nodes; i++) {
         const gr__pnode *n = &b->p->node[b->g->node[i]];
-        if (best->work != GR__CONTRACT && (n->work == GR__CONTRACT || n->work == GR__REDUCE))
+        if (best->work != GR__CONTRACT && !best->by_example &&
+            (n->work == GR__CONTRACT || n->work == GR__REDUCE || n->by_example))
             best = n;
     }
     snprintf(b->step->name, sizeof b->step->name, "%s %lldx%lld %s +%d", kinds[b->l->kind], (long long)b->l->rows,
@@ -456,7 +447,10 @@ static gr_status lower_nodes(lowering *b)
 {
     for (int i = 0; i < b->g->n_nodes; i++) {
         gr__work w = b->p->node[b->g->node[i]].work;
-        if (w == GR__CONTRACT)
+        b->d = gr__domain_of(b->l, i);
+        if (w == GR__OPAQUE)
+            GR_TRY(lower_eval(b, i));
+        else if (w == GR__CONTRACT)
             lower_contract(b, i);
         else if (w == GR__REDUCE)
             lower_reduce(b, i);
@@ -495,7 +489,7 @@ static gr_status find_streams(gr__plan *p, gr__code *c)
 
 struct gr__lowering_room {
     lowering b;
-    places slots;
+    gr__places slots;
 };
 
 gr_status gr__lower_group(gr__plan *p, gr__step *s, int group)
@@ -505,7 +499,7 @@ gr_status gr__lower_group(gr__plan *p, gr__step *s, int group)
     gr__code *code = gr__arena_alloc(&p->arena, 1, sizeof *code);
     if (!p->room && !(p->room = gr__alloc(1, sizeof *p->room)))
         return GR_EMEM;
-    s->ref = gr__arena_alloc(&p->arena, (int64_t)g->n_nodes * (GR_TILE_INPUTS + 2), sizeof *s->ref);
+    s->ref = gr__arena_alloc(&p->arena, (int64_t)g->n_nodes * (GR__OPERANDS + GR__RESULTS), sizeof *s->ref);
     if (!code || !s->ref)
         return GR_EMEM;
     *code = (gr__code){.layout = l};
@@ -520,11 +514,7 @@ gr_status gr__lower_group(gr__plan *p, gr__step *s, int group)
     GR_TRY(lower_nodes(b));
     for (int i = 0; i < g->n_nodes; i++)
         code->rows_first = code->rows_first || p->node[g->node[i]].work == GR__CONTRACT;
-    for (int i = 0; i < b->n_slots; i++)
-        p->room->slots.last[i] = -1;
-    for (int i = 0; i < 4; i++)
-        p->room->slots.n_spare[i] = 0;
-    place_slots(b, &p->room->slots);
+    gr__place_slots(code, b->n_slots, b->slot_bytes, &p->room->slots);
     GR_TRY(find_streams(p, code));
     p->scratch = code->scratch > p->scratch ? code->scratch : p->scratch;
     s->fn = gr__run_code;

@@ -33,11 +33,14 @@ typedef struct gr__access {
     int64_t stride[GR_MAX_RANK];
 } gr__access;
 
+enum { GR__OPERANDS = 6, GR__RESULTS = 3 }; /* of an instruction in a group, at most */
+
 typedef struct gr__pnode {
     const gr__node *node;
     gr__work work;
     gr_lowering *low;   /* of TILE, REDUCE, CONTRACT, VIEW; else NULL */
     bool f64;           /* compute type */
+    bool by_example;    /* OPAQUE: may run in a group whose tasks are examples */
     bool live;          /* a VIEW that every consumer reads in place is not computed */
     int value;          /* of result 0; the others follow */
     int group;          /* -1: none */

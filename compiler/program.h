@@ -31,6 +31,7 @@ typedef enum {
     GR_PASS_INPLACE = 1 << 7,  /* assignments written straight into the variable */
     GR_PASS_REUSE = 1 << 8,    /* buffers that share memory */
     GR_PASS_SERIAL = 1 << 9,   /* short phases on one thread, without a barrier */
+    GR_PASS_EXAMPLES = 1 << 10, /* convolutions and pooling with what surrounds them, example by example */
 } gr_pass;
 
 typedef struct gr_program_opts {

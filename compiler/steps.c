@@ -4,13 +4,9 @@
 #include "ops/kernels/panel.h"
 #include <string.h>
 
-enum {
-    RANGE = 4096,       /* elements of a ranged eval per task, or as many units as these are; */
-    DEAR_FLOPS = 16,    /* an element of so many operations is computed by a kernel near the machine's peak */
-    COPY_BYTES = 65536, /* of a copy per task */
-};
+enum { COPY_BYTES = 65536 }; /* of a copy per task */
 
-static void add_ref(gr__plan *p, gr__step *s, int value, int buffer, bool write)
+void gr__add_ref(gr__plan *p, gr__step *s, int value, int buffer, bool write)
 {
     for (int i = 0; i < s->n_refs; i++)
         if (s->ref[i].value == value && s->ref[i].buffer == buffer && s->ref[i].write == write)
@@ -18,90 +14,6 @@ static void add_ref(gr__plan *p, gr__step *s, int value, int buffer, bool write)
     s->ref[s->n_refs++] = (gr__ref){value, buffer, write};
     if (value >= 0)
         s->bytes += (double)(p->value[value].count * gr_dtype_size(p->value[value].dtype));
-}
-
-/* ---- eval on whole buffers --------------------------------------------------------------------------------------- */
-
-static gr_status run_opaque(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end)
-{
-    const gr__opaque *o = s->arg;
-    const gr_buffer *arg = run->arg + o->first_arg;
-    gr_call c = {.op = o->node->op,
-        .attr = o->node->attr,
-        .n_in = o->node->n_in,
-        .n_out = o->node->n_out,
-        .in = arg,
-        .out = arg + o->node->n_in,
-        .scratch = o->scratch ? run->scratch[thread] : NULL,
-        .seed = run->seed,
-        .step = run->step,
-        .at = o->node->at};
-    c.begin = begin * o->range;
-    c.end = o->range && end * o->range < o->count ? end * o->range : o->count;
-    return gr__call_eval(o->node, &c);
-}
-
-static int64_t range_of(const gr_call *c)
-{
-    if (!(c->op->traits & GR_RANGED))
-        return 0;
-    const int64_t unit = c->op->unit ? c->op->unit(c) : 1;
-    return unit >= RANGE ? unit : unit > 1 ? RANGE / unit * unit : RANGE;
-}
-
-static gr_buffer typed(const gr__plan *p, const gr_tensor *x)
-{
-    const gr__value *v = &p->value[gr__value_of(p, x)];
-    return (gr_buffer){v->dtype, v->shape, NULL};
-}
-
-static gr_status opaque_step(gr__plan *p, gr__step *s, int id)
-{
-    const gr__pnode *n = &p->node[id];
-    gr__opaque *o = gr__arena_alloc(&p->arena, 1, sizeof *o);
-    s->ref = gr__arena_alloc(&p->arena, n->node->n_in + n->node->n_out, sizeof *s->ref);
-    if (!o || !s->ref)
-        return GR_EMEM;
-    const int n_in = n->node->n_in, n_args = n_in + n->node->n_out;
-    *o = (gr__opaque){.node = n->node, .first_arg = p->n_args, .count = p->value[n->value].count};
-    o->arg = gr__arena_alloc(&p->arena, n_args, sizeof *o->arg);
-    o->arg_buffer = gr__arena_alloc(&p->arena, n_args, sizeof *o->arg_buffer);
-    if (!o->arg || !o->arg_buffer)
-        return GR_EMEM;
-    p->n_args += n_args;
-    for (int i = 0; i < n_in; i++) {
-        int root = gr__root(p, n->node->in[i]);
-        o->arg[i] = typed(p, n->node->in[i]);
-        o->arg_buffer[i] = p->value[root].buffer;
-        add_ref(p, s, root, p->value[root].buffer, false);
-    }
-    for (int i = 0; i < n->node->n_out; i++) {
-        o->arg[n_in + i] = typed(p, &n->node->out[i]);
-        o->arg_buffer[n_in + i] = p->value[n->value + i].buffer;
-        add_ref(p, s, n->value + i, o->arg_buffer[n_in + i], true);
-    }
-    gr_call c = {.op = n->node->op,
-        .attr = n->node->attr,
-        .n_in = n->node->n_in,
-        .n_out = n->node->n_out,
-        .in = o->arg,
-        .out = o->arg + n_in,
-        .end = o->count,
-        .at = n->node->at};
-    o->scratch = n->node->op->scratch ? n->node->op->scratch(&c) : 0;
-    p->scratch = o->scratch > p->scratch ? o->scratch : p->scratch;
-    s->fn = run_opaque;
-    s->arg = o;
-    s->flops = n->node->op->flops && n->low ? n->node->op->flops(n->low) : (double)o->count;
-    const bool dear = s->flops >= DEAR_FLOPS * (double)o->count;
-    o->range = range_of(&c);
-    s->tasks = o->range ? (o->count + o->range - 1) / o->range : 1;
-    s->tasks = s->tasks ? s->tasks : 1;
-    s->fallible = !o->range || (n->node->op->traits & GR_CHECKED_DATA);
-    s->pinned = !(n->node->op->traits & (GR_RANGED | GR_PARALLEL));
-    s->task_ns = (50 + s->flops * (dear ? 0.01 : 0.5) + s->bytes * 0.05) / (double)s->tasks;
-    snprintf(s->name, sizeof s->name, "%s", n->node->op->name);
-    return GR_OK;
 }
 
 /* ---- commits ----------------------------------------------------------------------------------------------------- */
@@ -131,7 +43,7 @@ static gr_status copy_step(gr__plan *p, gr__step *s, int value, int from, int to
     s->bytes = 2 * (double)c->bytes;
     s->task_ns = 20 + s->bytes / (double)s->tasks * 0.05;
     snprintf(s->name, sizeof s->name, "%s", name);
-    add_ref(p, s, value, from, false);
+    gr__add_ref(p, s, value, from, false);
     return GR_OK;
 }
 
@@ -203,8 +115,8 @@ static gr_status combine_steps(gr__plan *p, int group)
         s->flops = (double)part->count;
         s->task_ns = 30 + s->flops * 0.1;
         snprintf(s->name, sizeof s->name, "combine %lld", (long long)(part->count / whole->count));
-        add_ref(p, s, g->partial[i], part->buffer, false);
-        add_ref(p, s, n->value, whole->buffer, true);
+        gr__add_ref(p, s, g->partial[i], part->buffer, false);
+        gr__add_ref(p, s, n->value, whole->buffer, true);
     }
     return GR_OK;
 }
@@ -217,7 +129,7 @@ gr_status gr__plan_steps(gr__plan *p)
     for (int i = 0; i < p->n_groups; i++) {
         gr__step *s = &p->step[p->n_steps++];
         s->group = i;
-        GR_TRY(p->group[i].opaque ? opaque_step(p, s, p->group[i].node[0]) : gr__lower_group(p, s, i));
+        GR_TRY(p->group[i].opaque ? gr__opaque_step(p, s, p->group[i].node[0]) : gr__lower_group(p, s, i));
         p->flops += s->flops;
         GR_TRY(combine_steps(p, i));
     }

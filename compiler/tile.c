@@ -60,7 +60,7 @@ static void run_reduce(const task *t, const gr__instr *in)
         int64_t part = in->parts == GR__ROWS   ? t->row_tile
                        : in->parts == GR__COLS ? t->col_tile
                                                : t->row_tile * t->code->col_tiles + t->col_tile;
-        int64_t count = gr__form_rows(t->code->layout, in->form) * gr__form_cols(t->code->layout, in->form);
+        int64_t count = (in->form & GR__ROWS ? in->rows : 1) * (in->form & GR__COLS ? in->cols : 1);
         p.y = (char *)y.data + part * count * t->elem;
     }
     if (in->axes == in->input_form && in->input_form == GR__ROWS) { /* a column of numbers lies in one run */
@@ -89,7 +89,7 @@ static void run_contract(const task *t, const gr__instr *in)
         .b_row = l->b_row,
         .b_col = l->b_col,
         .c_row = c_row,
-        .scratch = t->code->gemm_scratch ? t->scratch : NULL};
+        .scratch = t->code->kernel_scratch ? t->scratch : NULL};
     for (int64_t done = 0; done < t->rows; done += g.m) {
         int64_t group = (t->r0 + done) / l->m, i = (t->r0 + done) % l->m, a = in->x[0].offset, b = in->x[1].offset;
         for (int64_t d = l->group_rank - 1; d >= 0; d--) {
@@ -149,7 +149,7 @@ static void run_load(const task *t, const gr__instr *in)
         char *to = (char *)y.data + r * y.row * t->elem;
         int64_t r0 = in->form & GR__ROWS ? t->r0 + r : 0, c0 = in->form & GR__COLS ? t->c0 : 0;
         if (in->access)
-            load_run(in->access, in->dtype, data, r0 * gr__form_cols(l, in->form) + c0, cols, to, l->f64);
+            load_run(in->access, in->dtype, data, r0 * (in->form & GR__COLS ? in->cols : 1) + c0, cols, to, l->f64);
         else
             gr__load(in->dtype, data + (x->offset + r0 * x->row + c0 * x->col) * size, col, cols, to, l->f64);
     }
@@ -169,9 +169,11 @@ static void run_store(const task *t, const gr__instr *in)
             in->dtype, data + r * in->y.row * size, cols, (char *)x.data + r * x.row * t->elem, t->code->layout->f64);
 }
 
-static void run_instr(const task *t, const gr__instr *in)
+static gr_status run_instr(const task *t, const gr__instr *in)
 {
     switch (in->op) {
+    case GR__I_EVAL:
+        return gr__run_eval(t->run, in, t->scratch, t->row_tile * t->code->layout->tile_rows, t->rows);
     case GR__I_LOAD:
         run_load(t, in);
         break;
@@ -191,6 +193,20 @@ static void run_instr(const task *t, const gr__instr *in)
     case GR__I_NONE:
         break;
     }
+    return GR_OK;
+}
+
+/* A task that is some examples, as the instruction's own domain has them. */
+static gr_status run_examples(const task *t, const gr__instr *in)
+{
+    task own = *t;
+    int64_t each = in->rows / t->code->layout->rows;
+    if (in->op != GR__I_EVAL) {
+        own.r0 *= each;
+        own.rows *= each;
+        own.cols = in->cols;
+    }
+    return run_instr(&own, in);
 }
 
 /* Asks for the next tile's part of a stream. A tile ends where the hardware's own prefetching would start again. */
@@ -210,7 +226,7 @@ gr_status gr__run_code(gr__run *run, const gr__step *s, int thread, int64_t begi
     const gr__layout *l = code->layout;
     task t = {.run = run, .code = code, .scratch = run->scratch[thread], .elem = l->f64 ? 8 : 4, .rows = 1, .cols = 1};
     for (int i = 0; i < code->first; i++)
-        run_instr(&t, &code->instr[i]);
+        GR_TRY(run_instr(&t, &code->instr[i]));
     for (int64_t k = begin; k < end; k++) {
         t.row_tile = code->rows_first ? k % code->row_tiles : k / code->col_tiles;
         t.col_tile = code->rows_first ? k / code->row_tiles : k % code->col_tiles;
@@ -221,7 +237,7 @@ gr_status gr__run_code(gr__run *run, const gr__step *s, int thread, int64_t begi
         for (int i = code->first; i < code->n; i++) {
             if (i - code->first < code->n_streams)
                 fetch_ahead(&t, code->stream[i - code->first]);
-            run_instr(&t, &code->instr[i]);
+            GR_TRY(l->kind == GR__EXAMPLE ? run_examples(&t, &code->instr[i]) : run_instr(&t, &code->instr[i]));
         }
     }
     return GR_OK;

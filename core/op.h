@@ -169,6 +169,10 @@ struct gr_op {
     /* GR_RANGED: elements of the result that eval would rather have together (a row, an image); any split is right.
      * A function of types and shapes. NULL: none. */
     int64_t (*unit)(const gr_call *c);
+    /* GR_RANGED: bit i says that the first axis of input i counts examples, as that of every result then does. Example
+     * n of the results depends on example n of these inputs only, so that eval may be called for a few of them; inputs
+     * without a bit (a kernel) are whole. 0: the op is not like that. */
+    unsigned by_example;
     void (*vjp)(gr_vjp *v); /* NULL without GR_NO_GRADIENT: differentiating is an error that names the op */
     void (*lower)(gr_lowering *l);           /* NULL: opaque */
     double (*flops)(const gr_lowering *l);   /* NULL: one an element of the result */

@@ -413,10 +413,14 @@ static void turn_vjp(gr_vjp *v)
         .eval_f32 = conv_eval,                                                                                         \
         .eval_f64 = conv_eval,                                                                                         \
         .unit = conv_unit,                                                                                             \
+        .by_example = op##_by_example,                                                                                 \
         .scratch = conv_scratch,                                                                                       \
         .vjp = f_vjp,                                                                                                  \
         .flops = conv_flops,                                                                                           \
         .samples = GR_SAMPLES(__VA_ARGS__)}
+#define conv_by_example        1u /* of x or dy, not of the kernel */
+#define conv_input_grad_by_example  1u
+#define conv_kernel_grad_by_example 0u
 #define conv_input_grad_names  input_grad_names
 #define conv_kernel_grad_names kernel_grad_names
 #define ROW(a, b, ...)         {-1, 1, {GR_DIMS a, GR_DIMS b}, .attr = __VA_ARGS__}

@@ -306,6 +306,7 @@ static void average_back_vjp(gr_vjp *v)
         .eval_f32 = pool_eval,                                                                                         \
         .eval_f64 = pool_eval,                                                                                         \
         .unit = pool_unit,                                                                                             \
+        .by_example = (1u << (n)) - 1,                                                                                 \
         .vjp = f_vjp,                                                                                                  \
         .flops = pool_flops,                                                                                           \
         .samples = GR_SAMPLES(__VA_ARGS__)}

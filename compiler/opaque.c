@@ -1,0 +1,138 @@
+/* compiler/opaque.c: nodes that run their op's eval: one on whole buffers as a step, or some examples at a time as an
+ * instruction of a group. */
+#include "compiler/code.h"
+
+enum {
+    RANGE = 4096,    /* elements of a ranged eval per task, or as many units as these are; */
+    DEAR_FLOPS = 16, /* an element of so many operations is computed by a kernel near the machine's peak */
+};
+
+/* A call on all elements; arg: the operands, then the results. */
+static gr_call call_of(const gr__opaque *o, const gr_buffer *arg)
+{
+    const gr__node *n = o->node;
+    return (gr_call){.op = n->op, .attr = n->attr, .n_in = n->n_in, .n_out = n->n_out, .in = arg,
+        .out = arg + n->n_in, .end = o->count, .at = n->at};
+}
+
+double gr__eval_ns(double flops, double count)
+{
+    return flops * (flops >= DEAR_FLOPS * count ? 0.01 : 0.5);
+}
+
+static gr_buffer typed(const gr__plan *p, const gr_tensor *x)
+{
+    const gr__value *v = &p->value[gr__value_of(p, x)];
+    return (gr_buffer){v->dtype, v->shape, NULL};
+}
+
+gr__opaque *gr__opaque_of(gr__plan *p, int id)
+{
+    const gr__pnode *n = &p->node[id];
+    gr__opaque *o = gr__arena_alloc(&p->arena, 1, sizeof *o);
+    if (!o)
+        return NULL;
+    const int n_in = n->node->n_in, n_args = n_in + n->node->n_out;
+    *o = (gr__opaque){.node = n->node, .count = p->value[n->value].count};
+    o->arg = gr__arena_alloc(&p->arena, n_args, sizeof *o->arg);
+    o->arg_buffer = gr__arena_alloc(&p->arena, n_args, sizeof *o->arg_buffer);
+    if (!o->arg || !o->arg_buffer)
+        return NULL;
+    for (int i = 0; i < n_args; i++) {
+        o->arg[i] = typed(p, i < n_in ? n->node->in[i] : &n->node->out[i - n_in]);
+        o->arg_buffer[i] = p->value[i < n_in ? gr__root(p, n->node->in[i]) : n->value + i - n_in].buffer;
+    }
+    return o;
+}
+
+/* ---- a step ------------------------------------------------------------------------------------------------------ */
+
+static gr_status run_opaque(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end)
+{
+    const gr__opaque *o = s->arg;
+    gr_call c = call_of(o, run->arg + o->first_arg);
+    c.scratch = o->scratch ? run->scratch[thread] : NULL;
+    c.seed = run->seed;
+    c.step = run->step;
+    c.begin = begin * o->range;
+    c.end = o->range && end * o->range < o->count ? end * o->range : o->count;
+    return gr__call_eval(o->node, &c);
+}
+
+static int64_t range_of(const gr_call *c)
+{
+    if (!(c->op->traits & GR_RANGED))
+        return 0;
+    const int64_t unit = c->op->unit ? c->op->unit(c) : 1;
+    return unit >= RANGE ? unit : unit > 1 ? RANGE / unit * unit : RANGE;
+}
+
+gr_status gr__opaque_step(gr__plan *p, gr__step *s, int id)
+{
+    const gr__pnode *n = &p->node[id];
+    gr__opaque *o = gr__opaque_of(p, id);
+    s->ref = gr__arena_alloc(&p->arena, n->node->n_in + n->node->n_out, sizeof *s->ref);
+    if (!o || !s->ref)
+        return GR_EMEM;
+    for (int i = 0; i < n->node->n_in; i++)
+        gr__add_ref(p, s, gr__root(p, n->node->in[i]), o->arg_buffer[i], false);
+    for (int i = 0; i < n->node->n_out; i++)
+        gr__add_ref(p, s, n->value + i, o->arg_buffer[n->node->n_in + i], true);
+    o->first_arg = p->n_args;
+    p->n_args += n->node->n_in + n->node->n_out;
+    gr_call c = call_of(o, o->arg);
+    o->scratch = n->node->op->scratch ? n->node->op->scratch(&c) : 0;
+    p->scratch = o->scratch > p->scratch ? o->scratch : p->scratch;
+    s->fn = run_opaque;
+    s->arg = o;
+    s->flops = n->node->op->flops && n->low ? n->node->op->flops(n->low) : (double)o->count;
+    o->range = range_of(&c);
+    s->tasks = o->range ? (o->count + o->range - 1) / o->range : 1;
+    s->tasks = s->tasks ? s->tasks : 1;
+    s->fallible = !o->range || (n->node->op->traits & GR_CHECKED_DATA);
+    s->pinned = !(n->node->op->traits & (GR_RANGED | GR_PARALLEL));
+    s->task_ns = (50 + gr__eval_ns(s->flops, (double)o->count) + s->bytes * 0.05) / (double)s->tasks;
+    snprintf(s->name, sizeof s->name, "%s", n->node->op->name);
+    return GR_OK;
+}
+
+/* ---- some examples ----------------------------------------------------------------------------------------------- */
+
+gr_call gr__eval_some(const gr__opaque *o, int64_t examples, gr_buffer *arg)
+{
+    const int n_in = o->node->n_in;
+    gr_call c = call_of(o, arg);
+    for (int i = 0; i < n_in + o->node->n_out; i++) {
+        arg[i] = o->arg[i];
+        if (i >= n_in || (o->node->op->by_example >> i & 1))
+            arg[i].shape.dim[0] = examples;
+    }
+    c.end = gr_shape_size(arg[n_in].shape);
+    return c;
+}
+
+/* Where example `first` begins in a buffer of all of them. */
+static void *example(const gr__run *run, int buffer, const gr_buffer *of, int64_t first)
+{
+    int64_t each = 1;
+    for (int64_t d = 1; d < of->shape.rank; d++)
+        each *= of->shape.dim[d];
+    return (char *)run->data[buffer] + first * each * gr_dtype_size(of->dtype);
+}
+
+gr_status gr__run_eval(const gr__run *run, const gr__instr *in, char *scratch, int64_t first, int64_t examples)
+{
+    const gr__opaque *o = in->eval;
+    gr_buffer arg[GR__OPERANDS + GR__RESULTS];
+    gr_call c = gr__eval_some(o, examples, arg);
+    for (int i = 0; i < c.n_in + c.n_out; i++) {
+        const gr__place *own = i < c.n_in ? &in->x[i] : i == c.n_in ? &in->y : NULL;
+        bool all = i < c.n_in && !(c.op->by_example >> i & 1);
+        arg[i].data = own && own->buffer < 0 ? scratch + own->offset
+                                             : example(run, o->arg_buffer[i], &arg[i], all ? 0 : first);
+    }
+    c.seed = run->seed;
+    c.step = run->step;
+    c.scratch = o->scratch ? scratch : NULL;
+    return gr__call_eval(o->node, &c);
+}

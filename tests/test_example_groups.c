@@ -1,0 +1,153 @@
+/* Groups whose tasks are examples: convolutions and pooling with what surrounds them. */
+#include "autograd/grad.h"
+#include "compiler/layout.h"
+#include "ops/ops.h"
+#include "tests/harness.h"
+#include <math.h>
+#include <string.h>
+
+enum { INPUTS = 5, RESULTS = 6 };
+typedef struct {
+    gr_tape *tape;
+    gr_tensor *in[INPUTS + 1], *out[RESULTS + 1]; /* x, two kernels, bias, dy; ended by NULL */
+} net;
+
+static gr_tensor *floats(net *n, int i, gr_shape s, const char *name)
+{
+    return n->in[i] = gr_input(n->tape, GR_F32, s, name);
+}
+
+/* Two convolutions with bias, relu and pooling; with `loss` its gradients. */
+static net network(int64_t side, bool gradients)
+{
+    net n = {.tape = gr_tape_new()};
+    gr_tensor *x = floats(&n, 0, GR_SHAPE(GR_BATCH, side, side, 3), "x");
+    gr_tensor *k = floats(&n, 1, GR_SHAPE(3, 3, 3, 16), "k"), *l = floats(&n, 2, GR_SHAPE(3, 3, 16, 20), "l");
+    gr_tensor *b = floats(&n, 3, GR_SHAPE(16), "b");
+    gr_tensor *h = gr_max_pool(gr_relu(gr_add(gr_conv(x, k), b)), GR_SHAPE(2));
+    gr_tensor *y = gr_max_pool(gr_relu(gr_conv(h, l, .padding = "same")), GR_SHAPE(2), .padding = "same");
+    n.out[0] = y;
+    if (!gradients)
+        return n;
+    gr_tensor *loss = gr_sum(gr_mul(y, gr_sin(y))), *wrt[] = {x, k, l, b};
+    n.out[1] = loss;
+    CU_ASSERT_EQUAL_FATAL(gr_grad(loss, wrt, 4, n.out + 2), GR_OK);
+    return n;
+}
+
+static gr__plan *plan_of(const net *n, gr__graph *g, int64_t batch, unsigned off)
+{
+    gr_program_opts o = {.passes_off = off};
+    *g = (gr__graph){0};
+    memcpy(o.inputs, n->in, sizeof n->in);
+    memcpy(o.outputs, n->out, sizeof n->out);
+    gr__plan *p = gr__graph_trace(g, n->tape, &o) == GR_OK ? gr__plan_new(g, batch, 2, off) : NULL;
+    GR_EXPECT(p && gr__plan_verify(p) == GR_OK, "%s", gr_error_message());
+    return p;
+}
+
+static int example_groups(const gr__plan *p)
+{
+    int n = 0;
+    for (int i = 0; i < p->n_groups; i++)
+        n += !p->group[i].opaque && p->group[i].layout->kind == GR__EXAMPLE;
+    return n;
+}
+
+static void convolutions_and_what_follows_are_one_group(void)
+{
+    net n = network(12, false);
+    gr__graph g;
+    gr__plan *p = plan_of(&n, &g, 64, 0);
+    if (p) {
+        CU_ASSERT_EQUAL(p->n_groups, 1);
+        CU_ASSERT_EQUAL(example_groups(p), 1);
+        CU_ASSERT_EQUAL(p->bytes, 64 * 3 * 3 * 20 * 4); /* the result, nothing else */
+    }
+    gr__plan_free(p);
+    gr__graph_free(&g);
+    p = plan_of(&n, &g, 64, GR_PASS_EXAMPLES);
+    CU_ASSERT(p && example_groups(p) == 0 && p->n_groups > 4);
+    gr__plan_free(p);
+    gr__graph_free(&g);
+    gr_tape_free(n.tape);
+}
+
+static void a_few_large_examples_are_left_to_all_threads(void)
+{
+    net n = network(96, false);
+    gr__graph g;
+    gr__plan *p = plan_of(&n, &g, 2, 0);
+    CU_ASSERT(p && example_groups(p) == 0);
+    gr__plan_free(p);
+    gr__graph_free(&g);
+    gr_tape_free(n.tape);
+}
+
+static gr_array *drawn(gr_shape s, int seed)
+{
+    gr_array *a = gr_array_new(GR_F32, s);
+    for (int64_t i = 0; a && i < gr_array_size(a); i++)
+        ((float *)gr_array_data(a))[i] = (float)sin((double)(i * (3 + seed) + seed)) * 0.5f;
+    return a;
+}
+
+/* All results, one after the other. */
+static gr_array *run(const net *n, int64_t batch, int threads, unsigned off)
+{
+    gr_program_opts o = {.passes_off = off, .threads = threads, .verify = true};
+    gr_array *in[INPUTS] = {0}, *out[RESULTS] = {0};
+    int64_t size = 0, at = 0;
+    memcpy(o.inputs, n->in, sizeof n->in);
+    memcpy(o.outputs, n->out, sizeof n->out);
+    gr_program *p = gr_program_new_at(GR_HERE, n->tape, &o);
+    gr_shape s;
+    for (int i = 0; n->in[i]; i++)
+        in[i] = gr_shape_bind(n->in[i]->shape, batch, &s) ? drawn(s, i) : NULL;
+    for (int i = 0; n->out[i]; i++) {
+        out[i] = gr_shape_bind(n->out[i]->shape, batch, &s) ? gr_array_new(GR_F32, s) : NULL;
+        size += gr_array_size(out[i]);
+    }
+    GR_EXPECT(gr_program_run(p, in, out) == GR_OK, "%s", gr_error_message());
+    gr_array *all = gr_array_new(GR_F32, GR_SHAPE(size));
+    for (int i = 0; n->out[i]; i++) {
+        memcpy((float *)gr_array_data(all) + at, gr_array_data(out[i]), (size_t)gr_array_bytes(out[i]));
+        at += gr_array_size(out[i]);
+        gr_array_free(out[i]);
+    }
+    for (int i = 0; n->in[i]; i++)
+        gr_array_free(in[i]);
+    gr_program_free(p);
+    return all;
+}
+
+static void results_are_those_of_single_nodes_on_any_number_of_threads(void)
+{
+    static const struct {
+        const char *why;
+        int64_t side, batch;
+    } rows[] = {{"a task of several examples, the last one short", 12, 130}, {"one example", 12, 1},
+        {"fewer than threads", 9, 3}, {"a prime number", 7, 37}, {"no example", 12, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        net n = network(rows[i].side, true);
+        gr_array *plain = run(&n, rows[i].batch, 1, GR_PASS_FUSE), *first = run(&n, rows[i].batch, 1, 0);
+        const float *a = gr_array_data(plain), *b = gr_array_data(first);
+        double largest = 0, off = 0;
+        for (int64_t k = 0; k < gr_array_size(plain); k++) {
+            largest = fmax(largest, fabs(a[k]));
+            off = fmax(off, fabs(a[k] - b[k]));
+        }
+        GR_EXPECT(off <= 2e-6 * largest, "%s: off by %g of %g", rows[i].why, off, largest);
+        for (int threads = 2; threads <= 7; threads = threads * 2 - 1) {
+            gr_array *more = run(&n, rows[i].batch, threads, 0);
+            GR_EXPECT(memcmp(b, gr_array_data(more), (size_t)gr_array_bytes(first)) == 0, "%s: %d threads",
+                rows[i].why, threads);
+            gr_array_free(more);
+        }
+        gr_array_free(plain), gr_array_free(first), gr_tape_free(n.tape);
+    }
+}
+
+GR_SUITE("compiler/example.c", GR_TEST(convolutions_and_what_follows_are_one_group),
+    GR_TEST(a_few_large_examples_are_left_to_all_threads),
+    GR_TEST(results_are_those_of_single_nodes_on_any_number_of_threads))
