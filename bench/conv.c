@@ -4,6 +4,7 @@
  *
  * One thread. Blocks of peak, forward, dX and dW are interleaved; medians of the thread's own time. Products with
  * padding are counted as products. */
+#include "bench/rate.h"
 #include "core/cpu.h"
 #include "core/mem.h"
 #include "ops/kernels/conv.h"
@@ -86,6 +87,11 @@ static void print_row(const char *name, const gr__conv *c, float *const data[5])
     for (int i = 1; i < 4; i++)
         printf("  %6.1f %5.1f%%", rate[i][BLOCKS / 2] * 1e-9, 100 * rate[i][BLOCKS / 2] / rate[0][BLOCKS / 2]);
     puts("");
+    char shape[64];
+    snprintf(shape, sizeof shape, "%ldx%ldx%ldx%ld -> %ld, %ldx%ld", (long)c->n, (long)c->h, (long)c->w, (long)c->c,
+        (long)c->o, (long)c->kh, (long)c->kw);
+    for (int i = 1; i < 4; i++)
+        bench_rate(name, shape, i == 1 ? "forward" : i == 2 ? "dX" : "dW", rate[i][BLOCKS / 2], rate[0][BLOCKS / 2]);
     fflush(stdout);
 }
 

@@ -6,6 +6,7 @@
  * The product is cut into blocks of rows and columns as the compiler cuts it, and run on one thread and on two of a
  * team, barrier included. A row's rounds (peak, one thread, two, OpenBLAS on one, peak again) are interleaved; printed
  * are the median's and the best round's share of the peak. */
+#include "bench/rate.h"
 #include "core/blas.h"
 #include "core/cpu.h"
 #include "core/mem.h"
@@ -233,6 +234,12 @@ static void print_row(const row *r, size_t elem, void *const data[4])
     printf("%-21s %4ldx%4ldx%4ld f%d %6.1f  %6.1f %4.1f %4.1f  %6.1f %4.1f %4.1f  %6.1f %5.2f\n", r->name, (long)r->m,
         (long)r->n, (long)r->k, (int)elem * 8, peak * 1e-9, one * 1e-9, 100 * one / peak, 100 * rate[ONE][BEST] / peak,
         two * 1e-9, 50 * two / peak, 50 * rate[TWO][BEST] / peak, blas * 1e-9, blas > 0 ? one / blas : 0);
+    char shape[64];
+    snprintf(shape, sizeof shape, "%ldx%ldx%ld f%d", (long)r->m, (long)r->n, (long)r->k, (int)elem * 8);
+    bench_rate(r->name, shape, "1 thread", one, peak);
+    bench_rate(r->name, shape, "2 threads", two, THREADS * peak);
+    if (blas > 0)
+        bench_rate(r->name, shape, "OpenBLAS", blas, peak);
     fflush(stdout);
 }
 
