@@ -132,7 +132,7 @@ static gr_status check(subject *s, int n, gr_array **in, uint64_t seed, double *
         .ctx = s,
         .name = s->op->name,
         .n_in = n,
-        .n_out = s->op->n_out ? s->op->n_out : 1,
+        .n_out = (s->op->n_out ? s->op->n_out : 1) - s->op->n_kept,
         .second = !s->sample->no_second,
         .allow_zero = true,
         .seed = seed};
@@ -154,7 +154,7 @@ gr_status gr__gradcheck_op(const gr_op *op, const gr_sample *s, uint64_t seed, d
     double found = 0;
     if (norm)
         *norm = 0;
-    if (op->traits & GR_NO_GRADIENT || op->n_in == 0)
+    if (op->traits & (GR_NO_GRADIENT | GR_FIRST_ORDER) || op->n_in == 0)
         return GR_OK;
     gr_status status = gr__sample_draw(op, s, GR_F64, seed, in);
     int n = gr__sample_count(op, s);

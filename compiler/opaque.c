@@ -77,7 +77,8 @@ gr_status gr__opaque_step(gr__plan *p, gr__step *s, int id)
     for (int i = 0; i < n->node->n_in; i++)
         gr__add_ref(p, s, gr__root(p, n->node->in[i]), o->arg_buffer[i], false);
     for (int i = 0; i < n->node->n_out; i++)
-        gr__add_ref(p, s, n->value + i, o->arg_buffer[n->node->n_in + i], true);
+        if (o->arg_buffer[n->node->n_in + i] >= 0) /* else nobody reads it */
+            gr__add_ref(p, s, n->value + i, o->arg_buffer[n->node->n_in + i], true);
     o->first_arg = p->n_args;
     p->n_args += n->node->n_in + n->node->n_out;
     gr_call c = call_of(o, o->arg);

@@ -127,7 +127,7 @@ typedef struct gr__part { /* a run of tasks that one thread does in one go */
 typedef struct gr__opaque {
     const gr__node *node;
     gr_buffer *arg;  /* inputs, then results; no data */
-    int *arg_buffer; /* which buffer each is */
+    int *arg_buffer; /* which buffer each is; -1: a result that nobody reads */
     int first_arg;   /* their place among the arguments of all opaque steps */
     int64_t count;   /* elements of result 0 */
     int64_t scratch; /* bytes */

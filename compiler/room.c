@@ -100,6 +100,6 @@ void gr__room_set(gr__room *r, const gr__plan *p, const gr_buffer *in)
     for (int s = 0; s < p->n_steps; s++) {
         const gr__opaque *o = opaque_of(p, s);
         for (int k = 0; o && k < o->node->n_in + o->node->n_out; k++)
-            r->arg[o->first_arg + k].data = r->data[o->arg_buffer[k]];
+            r->arg[o->first_arg + k].data = o->arg_buffer[k] < 0 ? NULL : r->data[o->arg_buffer[k]];
     }
 }

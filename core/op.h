@@ -120,7 +120,7 @@ typedef struct gr_lowering {
 
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
 
-#define GR_SAMPLE_INPUTS 4
+#define GR_SAMPLE_INPUTS 6
 /* One test case of an op: inputs drawn uniformly from lo .. hi (integers, inclusive, for integer dtypes), away from
  * kinks. */
 typedef struct gr_sample {
@@ -150,6 +150,8 @@ typedef enum {
     GR_PARALLEL = 1 << 11,    /* a user's eval may be called from several threads at once */
     GR_REGION = 1 << 12,      /* owns regions; computed by running them */
     GR_SHAPE_ONLY = 1 << 13, /* the result follows from the inputs' shapes; eval does not read their data */
+    GR_UNITS = 1 << 14, /* of GR_RANGED: only whole units are asked for; further results are computed along with them */
+    GR_FIRST_ORDER = 1 << 15, /* a gradient without one of its own: a second derivative is an error that says so */
 } gr_trait;
 
 struct gr_op {
@@ -158,6 +160,7 @@ struct gr_op {
     const char *doc;
     int n_in;  /* -1: any number */
     int n_out; /* 0 counts as 1 */
+    int n_kept; /* the last of these are for the op's own vjp: no gradient, and no data where nobody reads them */
     unsigned traits;
     const gr_field *attrs; /* of the attribute struct, ended by {0}; NULL: none */
     size_t attr_size;
@@ -167,7 +170,7 @@ struct gr_op {
     gr_status (*eval_f64)(const gr_call *c); /* NULL: "f32 only" */
     int64_t (*scratch)(const gr_call *c);    /* bytes wanted in c->scratch; NULL: none */
     /* GR_RANGED: elements of the result that eval would rather have together (a row, an image); any split is right.
-     * A function of types and shapes. NULL: none. */
+     * A function of types and shapes, and perhaps of gr_num_threads(). NULL: none. */
     int64_t (*unit)(const gr_call *c);
     /* GR_RANGED: bit i says that the first axis of input i counts examples, as that of every result then does. Example
      * n of the results depends on example n of these inputs only, so that eval may be called for a few of them; inputs

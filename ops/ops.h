@@ -4,6 +4,7 @@
  *   matmul.h        the matrix product
  *   conv_ops.h      convolution
  *   pool_ops.h      largest and mean elements of windows
+ *   recurrent_ops.h LSTM and GRU over a sequence
  *   reduce.h        sums, means, extremes over axes
  *   shape_ops.h     reshape, transpose, slice, pad, concatenate, ...
  *   gather.h        take, gather, scatter_add, one_hot
@@ -29,6 +30,7 @@
 #include "ops/matmul.h"
 #include "ops/pool_ops.h"
 #include "ops/random_ops.h"
+#include "ops/recurrent_ops.h"
 #include "ops/reduce.h"
 #include "ops/shape_ops.h"
 
@@ -44,7 +46,8 @@ GR_BEGIN
     OP(arange) OP(random_uniform) OP(random_normal) OP(random_truncated_normal) OP(random_bits)                       \
     OP(stop_gradient)                                                                                                 \
     OP(conv) OP(conv_input_grad) OP(conv_kernel_grad) OP(conv_turn)                                                   \
-    OP(max_pool) OP(max_pool_pick) OP(max_pool_input_grad) OP(average_pool) OP(average_pool_input_grad)
+    OP(max_pool) OP(max_pool_pick) OP(max_pool_input_grad) OP(average_pool) OP(average_pool_input_grad)               \
+    OP(lstm) OP(lstm_grad) OP(gru) OP(gru_grad)
 /* clang-format on */
 
 GR_END

@@ -18,9 +18,13 @@ static void every_op_has_what_the_suite_needs(void)
         GR_EXPECT(op->samples && op->samples[0].lo <= op->samples[0].hi, "%s has no samples", op->name);
         GR_EXPECT(op->doc && op->doc[0], "%s has no doc", op->name);
         GR_EXPECT(op->eval_f32 && op->eval_f64, "%s has no float32 or no float64 eval", op->name);
-        GR_EXPECT(op->vjp || (op->traits & GR_NO_GRADIENT), "%s has no gradient and does not say so", op->name);
+        GR_EXPECT(op->vjp || (op->traits & (GR_NO_GRADIENT | GR_FIRST_ORDER)),
+            "%s has no gradient and does not say so", op->name);
         GR_EXPECT(op->n_in == -1 || op->n_in == 0 || op->in_names, "%s does not name its arguments", op->name);
         GR_EXPECT(!op->unit || (op->traits & GR_RANGED), "%s has units, but its eval is not ranged", op->name);
+        GR_EXPECT(!(op->traits & GR_UNITS) || op->unit, "%s has no units", op->name);
+        GR_EXPECT(op->n_out < 2 || !(op->traits & GR_RANGED) || (op->traits & GR_UNITS),
+            "%s has a range, but what of its other results?", op->name);
     }
 }
 
@@ -114,7 +118,7 @@ static gr_status in_pieces(const gr__node *n, const gr_buffer *in, gr_buffer *ou
         gr_call c = {.op = n->op,
             .attr = n->attr,
             .n_in = n->n_in,
-            .n_out = 1,
+            .n_out = n->n_out,
             .in = in,
             .out = out,
             .begin = from,
@@ -122,6 +126,13 @@ static gr_status in_pieces(const gr__node *n, const gr_buffer *in, gr_buffer *ou
         GR_TRY(gr__call_eval(n, &c));
     }
     return GR_OK;
+}
+
+/* Pieces of `piece` elements, or units. */
+static int64_t piece_of(const gr__node *n, const gr_buffer *in, const gr_buffer *out, int64_t piece)
+{
+    const gr_call c = {.op = n->op, .attr = n->attr, .n_in = n->n_in, .n_out = n->n_out, .in = in, .out = out};
+    return n->op->traits & GR_UNITS ? piece * n->op->unit(&c) : piece;
 }
 
 static void ranged_ops_give_the_same_bits_in_pieces(void)
@@ -132,18 +143,31 @@ static void ranged_ops_give_the_same_bits_in_pieces(void)
             continue;
         for (const gr_sample *s = op->samples; s->lo <= s->hi; s++) {
             trial t = record(op, s, GR_F32, NULL);
-            gr_array *whole = gr_eval(t.y), *parts = gr_array_new(gr_dtype_of(t.y), gr_shape_of(t.y));
-            gr_buffer in[MOST], out = {gr_dtype_of(t.y), gr_shape_of(t.y), parts ? gr_array_data(parts) : NULL};
+            gr_array *whole[MOST] = {NULL}, *parts[MOST] = {NULL};
+            gr_buffer in[MOST], out[MOST];
+            bool good = gr_result_count(t.y) > 0;
+            for (int k = 0; k < gr_result_count(t.y); k++) {
+                gr_tensor *y = gr_result(t.y, k);
+                whole[k] = gr_eval(y);
+                parts[k] = gr_array_new(gr_dtype_of(y), gr_shape_of(y));
+                out[k] = (gr_buffer){gr_dtype_of(y), gr_shape_of(y), parts[k] ? gr_array_data(parts[k]) : NULL};
+                good = good && whole[k] && parts[k];
+            }
             for (int k = 0; k < t.n; k++)
                 in[k] = (gr_buffer){gr_array_dtype(t.in[k]), gr_array_shape(t.in[k]), gr_array_data(t.in[k])};
-            if (GR_EXPECT(whole && parts, "%s: %s", op->name, gr_error_message()))
+            if (GR_EXPECT(good, "%s: %s", op->name, gr_error_message()))
                 for (int64_t piece = 1; piece < 9; piece += 3) {
-                    memset(out.data, 77, (size_t)gr_array_bytes(parts));
-                    GR_EXPECT(in_pieces(t.y->node, in, &out, piece) == GR_OK && gr_array_equal(whole, parts),
-                        "%s, pieces of %lld", op->name, (long long)piece);
+                    for (int k = 0; k < gr_result_count(t.y); k++)
+                        memset(out[k].data, 77, (size_t)gr_array_bytes(parts[k]));
+                    good = in_pieces(t.y->node, in, out, piece_of(t.y->node, in, out, piece)) == GR_OK;
+                    for (int k = 0; k < gr_result_count(t.y); k++)
+                        GR_EXPECT(good && gr_array_equal(whole[k], parts[k]), "%s, result %d, pieces of %lld",
+                            op->name, k, (long long)piece);
                 }
-            gr_array_free(whole);
-            gr_array_free(parts);
+            for (int k = 0; k < gr_result_count(t.y); k++) {
+                gr_array_free(whole[k]);
+                gr_array_free(parts[k]);
+            }
             drop(&t);
         }
     }
