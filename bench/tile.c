@@ -1,5 +1,6 @@
-/* Speed of the tile kernels: nanoseconds per 16 floats, for a tile of 1024 floats in L1 (dense) and for 128 rows of 32
- * with a row vector as second operand (narrow), beside memcpy of the same tile.  `tile [avx512|avx2|base] [op]` */
+/* Speed of the tile kernels: nanoseconds per 16 floats, for a tile of 1024 floats in L1 (dense), and for 128 rows of 32
+ * and 256 rows of 16 with a row vector as second operand (narrow), beside memcpy of the same tile.
+ * `tile [avx512|avx2|base] [op]` */
 #include "ops/kernels/tile.h"
 #include <stdio.h>
 #include <string.h>
@@ -52,11 +53,12 @@ int main(int argc, char **argv)
         return fprintf(stderr, "tile: this machine has no %s\n", gr__isa_name(isa)), 1;
     for (int i = 0; i < 4096; i++)
         a[i] = (float)(i % 37) / 10 + 0.1f, b[i] = (float)(i % 11) / 4 + 0.5f, c[i] = (float)(i % 5);
-    printf("%s, ns per 16 floats       dense 1024   narrow 128x32\n", gr__isa_name(isa));
-    printf("%-24s %12.3f %15.3f\n", "memcpy", timed(NULL, 1, 1024, false), timed(NULL, 128, 32, false));
+    printf("%s, ns per 16 floats       dense 1024   narrow 128x32  narrow 256x16\n", gr__isa_name(isa));
+    printf("%-24s %12.3f %15.3f %14.3f\n", "memcpy", timed(NULL, 1, 1024, false), timed(NULL, 128, 32, false),
+        timed(NULL, 256, 16, false));
     for (int row = 0; row < GR__TILE_COUNT; row++)
         if (tiles[row] && (argc < 3 || strcmp(argv[2], names[row]) == 0))
-            printf("%-24s %12.3f %15.3f\n", names[row], timed(tiles[row], 1, 1024, false),
-                timed(tiles[row], 128, 32, true));
+            printf("%-24s %12.3f %15.3f %14.3f\n", names[row], timed(tiles[row], 1, 1024, false),
+                timed(tiles[row], 128, 32, true), timed(tiles[row], 256, 16, true));
     return 0;
 }

@@ -7,6 +7,8 @@
 #include "ops/kernels/tile.h"
 #include "ops/kernels/vmath.h"
 
+enum { FEW_ROWS = 8, NARROW = 4 * GR_W }; /* rows so short that starting each costs more than its vectors */
+
 typedef vf (*lane_fn)(vf a, vf b, vf c, const vf *p);
 
 /* Where an operand is read: the vector at x moves on by step floats (GR_W, or 0 where a row has one value) within a
@@ -30,6 +32,18 @@ GR_INLINE void strip(float *y, int64_t n, int arity, reader a, reader b, reader 
         vf v = arity < 2 ? none : b.step ? vf_load_n(b.x, n) : vf_load(b.x);
         vf w = arity < 3 ? none : c.step ? vf_load_n(c.x, n) : vf_load(c.x);
         vf_store_n(y, f(u, v, w, p), n);
+    }
+}
+
+/* The same down one vector's width of `rows` rows. */
+GR_INLINE void down(
+    float *y, int64_t y_row, int64_t rows, int arity, reader a, reader b, reader c, lane_fn f, const vf *p)
+{
+    const vf none = {0};
+    for (; rows > 0; rows--, y += y_row) {
+        vf u = vf_load(a.x), v = arity > 1 ? vf_load(b.x) : none, w = arity > 2 ? vf_load(c.x) : none;
+        a.x += a.row, b.x += b.row, c.x += c.row;
+        vf_store(y, f(u, v, w, p));
     }
 }
 
@@ -57,6 +71,11 @@ GR_INLINE void tile(const gr_tile *given, int arity, lane_fn f, int n_params)
     for (int k = 0; k < arity; k++)
         again = again || (!t.x[k].col && t.x[k].row);
     float *y = t.y.data;
+    if (!again && t.rows >= FEW_ROWS && t.cols <= NARROW && t.cols % GR_W == 0) {
+        for (int64_t k = 0; k < t.cols; k += GR_W, y += GR_W, a.x += a.step, b.x += b.step, c.x += c.step)
+            down(y, t.y.row, t.rows, arity, a, b, c, f, p);
+        return;
+    }
     for (int64_t r = 0;;) {
         strip(y, t.cols, arity, a, b, c, f, p);
         if (++r == t.rows)
