@@ -1,11 +1,11 @@
 /* ops/pool_ops.c: pooling. Gradients are ops of their own:
  *
- *     y  = max_pool(x)                     d: dx = max_pool_input_grad(x, dy), dy at the place of each window's largest
- *     z  = max_pool_pick(x, c)             the element of c at that place; the gradient of the one above for dy
+ *     y, code  = max_pool(x)               code: which element of its window each y is, by number
+ *     dx = max_pool_input_grad(dy, code)   dy at the places that the codes name
+ *     z  = max_pool_pick(x, code)          the elements of x at these places; each of the two is the other's gradient
  *     y  = average_pool(x)                 d: dx = average_pool_input_grad(dy), and back
  *
- * The loops of the four that training needs are in kernels/pool_kernels.c; the one that only second derivatives need is
- * here. */
+ * So x is not needed any more once it is pooled. The loops are in kernels/pool_kernels.c. */
 #include "ops/pool_ops.h"
 #include "ops/kernels/pool_kernels.h"
 #include "ops/ops_impl.h"
@@ -17,8 +17,8 @@
         GR_SHAPE_FIELD(gr__window, after)
 static const gr_field pool_fields[] = {POOL_FIELDS, {0}};
 static const gr_field into_fields[] = {POOL_FIELDS, GR_SHAPE_FIELD(gr__window, into), {0}};
-static const char *const x_name[] = {"x"}, *const dy_name[] = {"dy"}, *const pick_names[] = {"x", "from"},
-                         *const grad_names[] = {"x", "dy"};
+static const char *const x_name[] = {"x"}, *const dy_name[] = {"dy"}, *const pick_names[] = {"x", "code"},
+                         *const grad_names[] = {"dy", "code"};
 extern const gr_op gr_op_max_pool, gr_op_max_pool_pick, gr_op_max_pool_input_grad, gr_op_average_pool,
     gr_op_average_pool_input_grad;
 
@@ -34,14 +34,9 @@ static gr__window without_holes(const void *attr, int n)
 static gr_status floats(const gr_infer *f)
 {
     char text[200];
-    for (int i = 0; i < f->n_in; i++) {
-        if (!gr_dtype_is_float(f->dtype[i]))
-            return gr_infer_fail(f, GR_EDTYPE, f->op->in_names[i], "expected float32 or float64, found %s",
-                gr_dtype_name(f->dtype[i]));
-        if (f->dtype[i] != f->dtype[0])
-            return gr_infer_fail(f, GR_EDTYPE, f->op->in_names[i], "expected %s, the dtype of %s, found %s",
-                gr_dtype_name(f->dtype[0]), f->op->in_names[0], gr_dtype_name(f->dtype[i]));
-    }
+    if (!gr_dtype_is_float(f->dtype[0]))
+        return gr_infer_fail(f, GR_EDTYPE, f->op->in_names[0], "expected float32 or float64, found %s",
+            gr_dtype_name(f->dtype[0]));
     if (f->shape[0].rank != 3 && f->shape[0].rank != 4)
         return gr_infer_fail(f, GR_ESHAPE, f->op->in_names[0], "expected rank 3 or 4, found %s",
             gr_shape_text(f->shape[0], text, sizeof text));
@@ -81,26 +76,45 @@ static gr_status same_shape(const gr_infer *f, int argument, gr_shape want)
         gr_shape_text(want, a, sizeof a), gr_shape_text(f->shape[argument], b, sizeof b));
 }
 
-static gr_status infer_pool(gr_infer *f)
+/* Codes of windows of this size */
+static gr_dtype code_dtype(gr_shape size)
+{
+    int64_t taps = 1;
+    for (int64_t i = 0; i < size.rank; i++)
+        taps *= size.dim[i]; /* not above 2^62 */
+    return taps > 256 ? GR_I32 : GR_U8;
+}
+
+/* Operand 1, the codes of a result of this shape. */
+static gr_status codes(const gr_infer *f, gr_shape y)
+{
+    const gr_dtype want = code_dtype(((const gr__window *)f->attr)->size);
+    if (f->dtype[1] != want)
+        return gr_infer_fail(f, GR_EDTYPE, "code", "expected %s, found %s", gr_dtype_name(want),
+            gr_dtype_name(f->dtype[1]));
+    return same_shape(f, 1, y);
+}
+
+static gr_status infer_average(gr_infer *f)
 {
     GR_TRY(floats(f));
     return pooled(f, f->shape[0], &f->out_shape[0]);
 }
+static gr_status infer_max(gr_infer *f)
+{
+    GR_TRY(infer_average(f));
+    f->out_dtype[1] = code_dtype(((const gr__window *)f->attr)->size);
+    f->out_shape[1] = f->out_shape[0];
+    return GR_OK;
+}
 static gr_status infer_pick(gr_infer *f)
 {
-    GR_TRY(floats(f));
-    GR_TRY(pooled(f, f->shape[0], &f->out_shape[0]));
-    return same_shape(f, 1, f->shape[0]);
+    GR_TRY(infer_average(f));
+    return codes(f, f->out_shape[0]);
 }
-static gr_status infer_max_grad(gr_infer *f)
-{
-    gr_shape y;
-    GR_TRY(floats(f));
-    GR_TRY(pooled(f, f->shape[0], &y));
-    f->out_shape[0] = f->shape[0];
-    return same_shape(f, 1, y);
-}
-static gr_status infer_average_grad(gr_infer *f)
+
+/* dy in the shape of x: the sizes of the attribute `into` between its first and last */
+static gr_status infer_back(gr_infer *f)
 {
     const gr_shape into = ((const gr__window *)f->attr)->into;
     gr_shape x, y;
@@ -120,112 +134,42 @@ static gr_status infer_average_grad(gr_infer *f)
     f->out_shape[0] = x;
     return same_shape(f, 0, y);
 }
+static gr_status infer_max_grad(gr_infer *f)
+{
+    GR_TRY(infer_back(f));
+    return codes(f, f->shape[0]);
+}
 
 /* ---- computing --------------------------------------------------------------------------------------------------- */
-
-enum { LANES = 64 }; /* channels done together where something is kept of each */
-
-typedef struct {
-    gr__slide a[GR_WINDOW_AXES];
-    int64_t c;
-} pool;
-static pool pool_of(const gr_call *c, gr_shape x)
-{
-    const int n = (int)x.rank - 2;
-    const gr__window w = without_holes(c->attr, n);
-    pool p = {.c = x.dim[n + 1]};
-    gr__window_axes(&w, n, x.dim + 1, w.size.dim, p.a);
-    return p;
-}
-
-/* A span of positions or of windows on each axis. */
-typedef struct {
-    int64_t i0, i1, k0, k1;
-} span;
-static int64_t at_least(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-/* The part of x under a window. */
-static void under(const gr__slide *s, int64_t o, int64_t *from, int64_t *to)
-{
-    int64_t first = o * s->stride - s->before;
-    *from = at_least(first, 0);
-    *to = first + s->size < s->in ? first + s->size : s->in;
-}
-static span elements_of(const pool *p, int64_t i, int64_t k)
-{
-    span s;
-    under(&p->a[0], i, &s.i0, &s.i1);
-    under(&p->a[1], k, &s.k0, &s.k1);
-    return s;
-}
-/* A NaN is larger than everything, the first one stays. */
-#define LARGER(a, than) ((a) > (than) || ((a) != (a) && (than) == (than)))
-#define EACH(s)                                                                                                        \
-    for (int64_t i = (s).i0; i < (s).i1; i++)                                                                          \
-        for (int64_t k = (s).k0; k < (s).k1; k++)
-#define X_AT(x, i, k) ((x) + ((i)*p->a[1].in + (k)) * p->c)
-#define Y_AT(y, i, k) ((y) + ((i)*p->a[1].out + (k)) * p->c)
-
-/* One pixel of the result, n channels. x, from: the image, at its first channel. */
-#define PICK(T)                                                                                                        \
-    static void pick_##T(                                                                                              \
-        const pool *p, int64_t row, int64_t col, int64_t n, const T *x, const T *from, T *restrict out)                \
-    {                                                                                                                  \
-        const span s = elements_of(p, row, col);                                                                       \
-        T best[LANES];                                                                                                 \
-        memcpy(best, X_AT(x, s.i0, s.k0), (size_t)n * sizeof *out);                                                    \
-        memcpy(out, X_AT(from, s.i0, s.k0), (size_t)n * sizeof *out);                                                  \
-        EACH(s)                                                                                                        \
-        {                                                                                                              \
-            const T *e = X_AT(x, i, k), *f = X_AT(from, i, k);                                                         \
-            for (int64_t c = 0; c < n; c++) {                                                                          \
-                out[c] = LARGER(e[c], best[c]) ? f[c] : out[c];                                                        \
-                best[c] = LARGER(e[c], best[c]) ? e[c] : best[c];                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static void picks_##T(const gr_call *c, const pool *p, const gr__piece *q)                                         \
-    {                                                                                                                  \
-        const int64_t w = p->a[1].out, h = p->a[0].out, image = p->a[0].in * p->a[1].in * p->c;                        \
-        const T *x = c->in[0].data, *from = c->in[1].data;                                                             \
-        for (int64_t r = q->r0; r < q->r1; r++)                                                                        \
-            for (int64_t at = q->c0, n; at < q->c1; at += n) {                                                         \
-                const int64_t first = r / w / h * image + at;                                                          \
-                n = q->c1 - at < LANES ? q->c1 - at : LANES;                                                           \
-                pick_##T(p, r / w % h, r % w, n, x + first, from + first, (T *)c->out[0].data + r * p->c + at);        \
-            }                                                                                                          \
-    }
-/* clang-format off */
-PICK(float)
-PICK(double)
-/* clang-format on */
 
 static gr_status pool_eval(const gr_call *c)
 {
     const bool back = c->op == &gr_op_max_pool_input_grad || c->op == &gr_op_average_pool_input_grad;
     const bool is_double = c->out[0].dtype == GR_F64;
     const gr_shape of_x = back ? c->out[0].shape : c->in[0].shape;
-    const pool p = pool_of(c, of_x);
-    const gr__slide *y = &p.a[0], *x = &p.a[1];
-    const gr__pool j = {of_x.dim[0], y->in, x->in, p.c, y->size, x->size, y->out, x->out, y->stride, x->stride, 1, 1,
-        y->before, x->before};
-    const void *a = c->in[0].data, *b = c->n_in > 1 ? c->in[1].data : a;
+    const int n = (int)of_x.rank - 2;
+    const gr__window w = without_holes(c->attr, n);
+    gr__slide axis[GR_WINDOW_AXES], *y = &axis[0], *x = &axis[1];
+    gr__window_axes(&w, n, of_x.dim + 1, w.size.dim, axis);
+    const gr__pool j = {of_x.dim[0], y->in, x->in, of_x.dim[n + 1], y->size, x->size, y->out, x->out, y->stride,
+        x->stride, 1, 1, y->before, x->before};
+    gr__pool_part s = {.x = c->in[0].data, .dy = c->in[0].data, .out = c->out[0].data};
+    s.code = c->n_in > 1 ? c->in[1].data : c->n_out > 1 ? c->out[1].data : NULL;
+    s.wide = code_dtype(w.size) == GR_I32;
     gr__piece piece[3];
-    const int pieces = c->begin < c->end ? gr__pieces(c->begin, c->end, p.c, piece) : 0;
+    const int pieces = c->begin < c->end ? gr__pieces(c->begin, c->end, j.c, piece) : 0;
     for (int i = 0; i < pieces; i++) {
-        const gr__pool_part s = {a, b, c->out[0].data, piece[i].r0, piece[i].r1, piece[i].c0, piece[i].c1};
+        s.r0 = piece[i].r0, s.r1 = piece[i].r1, s.c0 = piece[i].c0, s.c1 = piece[i].c1;
         if (c->op == &gr_op_max_pool)
             (is_double ? gr__pool_max_f64 : gr__pool_max_f32)(&j, &s);
         else if (c->op == &gr_op_max_pool_input_grad)
             (is_double ? gr__pool_max_grad_f64 : gr__pool_max_grad_f32)(&j, &s);
+        else if (c->op == &gr_op_max_pool_pick)
+            (is_double ? gr__pool_pick_f64 : gr__pool_pick_f32)(&j, &s);
         else if (c->op == &gr_op_average_pool)
             (is_double ? gr__pool_avg_f64 : gr__pool_avg_f32)(&j, &s);
-        else if (c->op == &gr_op_average_pool_input_grad)
-            (is_double ? gr__pool_avg_grad_f64 : gr__pool_avg_grad_f32)(&j, &s);
         else
-            (is_double ? picks_double : picks_float)(c, &p, &piece[i]);
+            (is_double ? gr__pool_avg_grad_f64 : gr__pool_avg_grad_f32)(&j, &s);
     }
     return GR_OK;
 }
@@ -247,37 +191,38 @@ static double pool_flops(const gr_lowering *l)
 
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
 
-static gr_tensor *node(gr_vjp *v, const gr_op *op, gr_tensor *a, gr_tensor *b)
+/* `op` of a and perhaps a code; of x's size if it goes back there */
+static gr_tensor *node(gr_vjp *v, const gr_op *op, gr_tensor *a, gr_tensor *code, const gr_tensor *x)
 {
     gr__window w = *(const gr__window *)v->attr;
     w.into = GR_RANK0;
-    return gr_apply_op_at(GR_VJP_AT(v), op, &w, b ? 2 : 1, (gr_tensor *[]){a, b});
+    if (x) {
+        w.into.rank = x->shape.rank - 2;
+        memcpy(w.into.dim, x->shape.dim + 1, (size_t)w.into.rank * sizeof *w.into.dim);
+    }
+    return gr_apply_op_at(GR_VJP_AT(v), op, &w, code ? 2 : 1, (gr_tensor *[]){a, code});
 }
 
-static void max_vjp(gr_vjp *v)
+static void max_vjp(gr_vjp *v) /* a code has no gradient */
 {
-    v->dx[0] = node(v, &gr_op_max_pool_input_grad, v->x[0], v->dy[0]);
+    if (v->dy[0])
+        v->dx[0] = node(v, &gr_op_max_pool_input_grad, v->dy[0], v->y[1], v->x[0]);
 }
 static void pick_vjp(gr_vjp *v)
 {
-    v->dx[1] = node(v, &gr_op_max_pool_input_grad, v->x[0], v->dy[0]);
+    v->dx[0] = node(v, &gr_op_max_pool_input_grad, v->dy[0], v->x[1], v->x[0]);
 }
 static void max_back_vjp(gr_vjp *v)
 {
-    v->dx[1] = node(v, &gr_op_max_pool_pick, v->x[0], v->dy[0]);
+    v->dx[0] = node(v, &gr_op_max_pool_pick, v->dy[0], v->x[1], NULL);
 }
 static void average_vjp(gr_vjp *v)
 {
-    gr__window w = *(const gr__window *)v->attr;
-    w.into = v->x[0]->shape;
-    w.into.rank -= 2;
-    memmove(w.into.dim, w.into.dim + 1, (size_t)w.into.rank * sizeof *w.into.dim);
-    w.into.dim[w.into.rank] = w.into.dim[w.into.rank + 1] = 0;
-    v->dx[0] = gr_apply_op_at(GR_VJP_AT(v), &gr_op_average_pool_input_grad, &w, 1, v->dy);
+    v->dx[0] = node(v, &gr_op_average_pool_input_grad, v->dy[0], NULL, v->x[0]);
 }
 static void average_back_vjp(gr_vjp *v)
 {
-    v->dx[0] = node(v, &gr_op_average_pool, v->dy[0], NULL);
+    v->dx[0] = node(v, &gr_op_average_pool, v->dy[0], NULL, NULL);
 }
 
 /* ---- the ops ----------------------------------------------------------------------------------------------------- */
@@ -291,13 +236,14 @@ static void average_back_vjp(gr_vjp *v)
 #define INTO(...)       .into = GR_DIMS(__VA_ARGS__)
 #define NO_INTO         .into = {0}
 #define ONE(a, ...)     {-3, 3, {GR_DIMS a}, .distinct = true, .attr = __VA_ARGS__}
-#define TWO(a, b, ...)  {-3, 3, {GR_DIMS a, GR_DIMS b}, .distinct = true, .attr = __VA_ARGS__}
-#define POOL_OP(op, text, n, names, table, f_infer, f_vjp, ...)                                                        \
+/* codes up to 3, whatever the window: one that names nothing is right as well */
+#define TWO(a, b, ...)  {0, 3, {GR_DIMS a, GR_DIMS b}, {GR_DTYPE_NONE, GR_U8}, .attr = __VA_ARGS__}
+#define POOL_OP(op, text, n, results, names, table, f_infer, f_vjp, ...)                                               \
     const gr_op gr_op_##op = {.abi = GR_ABI,                                                                           \
         .name = #op,                                                                                                   \
         .doc = text,                                                                                                   \
         .n_in = n,                                                                                                     \
-        .n_out = 1,                                                                                                    \
+        .n_out = results,                                                                                              \
         .traits = GR_RANGED,                                                                                           \
         .attrs = table,                                                                                                \
         .attr_size = sizeof(gr__window),                                                                               \
@@ -313,33 +259,33 @@ static void average_back_vjp(gr_vjp *v)
 
 /* The rows of the ops are the same cases: side by side, same padding with overlap, gaps, channels beyond LANES, one
  * axis, one element, no image. */
-POOL_OP(max_pool, "largest element of each window", 1, x_name, pool_fields, infer_pool, max_vjp,
+POOL_OP(max_pool, "largest element of each window", 1, 2, x_name, pool_fields, infer_max, max_vjp,
     ONE((2, 4, 6, 3), W2(2, 2, 2, 2, 0, 0, 0, 0, NO_INTO)), ONE((1, 5, 5, 2), W2(3, 3, 2, 2, 1, 1, 1, 1, NO_INTO)),
     ONE((1, 5, 6, 2), W2(3, 2, 1, 1, 1, 0, 1, 1, NO_INTO)), ONE((1, 5, 6, 2), W2(1, 2, 3, 3, 0, 0, 0, 0, NO_INTO)),
     ONE((1, 2, 2, 67), W2(2, 2, 2, 2, 0, 0, 0, 0, NO_INTO)), ONE((2, 7, 3), W1(3, 2, 0, 0, NO_INTO)),
     ONE((1, 1, 1, 1), W2(2, 2, 2, 2, 0, 0, 1, 1, NO_INTO)), ONE((0, 4, 4, 2), W2(2, 2, 2, 2, 0, 0, 0, 0, NO_INTO)));
-POOL_OP(max_pool_pick, "the element of `from` where the window of x has its largest", 2, pick_names, pool_fields,
-    infer_pick, pick_vjp, TWO((2, 4, 6, 3), (2, 4, 6, 3), W2(2, 2, 2, 2, 0, 0, 0, 0, NO_INTO)),
-    TWO((1, 5, 5, 2), (1, 5, 5, 2), W2(3, 3, 2, 2, 1, 1, 1, 1, NO_INTO)),
-    TWO((1, 5, 6, 2), (1, 5, 6, 2), W2(1, 2, 3, 3, 0, 0, 0, 0, NO_INTO)),
-    TWO((1, 2, 1, 67), (1, 2, 1, 67), W2(2, 1, 2, 2, 0, 0, 0, 0, NO_INTO)),
-    TWO((2, 7, 3), (2, 7, 3), W1(3, 2, 0, 0, NO_INTO)),
-    TWO((0, 4, 4, 2), (0, 4, 4, 2), W2(2, 2, 2, 2, 0, 0, 0, 0, NO_INTO)));
-POOL_OP(max_pool_input_grad, "dy where the window of x has its largest element", 2, grad_names, pool_fields,
-    infer_max_grad, max_back_vjp, TWO((2, 4, 6, 3), (2, 2, 3, 3), W2(2, 2, 2, 2, 0, 0, 0, 0, NO_INTO)),
+POOL_OP(max_pool_pick, "the elements of x that the codes of a max_pool name", 2, 1, pick_names, pool_fields,
+    infer_pick, pick_vjp, TWO((2, 4, 6, 3), (2, 2, 3, 3), W2(2, 2, 2, 2, 0, 0, 0, 0, NO_INTO)),
     TWO((1, 5, 5, 2), (1, 3, 3, 2), W2(3, 3, 2, 2, 1, 1, 1, 1, NO_INTO)),
-    TWO((1, 5, 6, 2), (1, 5, 6, 2), W2(3, 2, 1, 1, 1, 0, 1, 1, NO_INTO)),
     TWO((1, 5, 6, 2), (1, 2, 2, 2), W2(1, 2, 3, 3, 0, 0, 0, 0, NO_INTO)),
     TWO((1, 2, 1, 67), (1, 1, 1, 67), W2(2, 1, 2, 2, 0, 0, 0, 0, NO_INTO)),
     TWO((2, 7, 3), (2, 3, 3), W1(3, 2, 0, 0, NO_INTO)),
     TWO((0, 4, 4, 2), (0, 2, 2, 2), W2(2, 2, 2, 2, 0, 0, 0, 0, NO_INTO)));
-POOL_OP(average_pool, "mean of each window", 1, x_name, pool_fields, infer_pool, average_vjp,
+POOL_OP(max_pool_input_grad, "dy at the places that the codes of a max_pool name", 2, 1, grad_names, into_fields,
+    infer_max_grad, max_back_vjp, TWO((2, 2, 3, 3), (2, 2, 3, 3), W2(2, 2, 2, 2, 0, 0, 0, 0, INTO(4, 6))),
+    TWO((1, 3, 3, 2), (1, 3, 3, 2), W2(3, 3, 2, 2, 1, 1, 1, 1, INTO(5, 5))),
+    TWO((1, 5, 6, 2), (1, 5, 6, 2), W2(3, 2, 1, 1, 1, 0, 1, 1, INTO(5, 6))),
+    TWO((1, 2, 2, 2), (1, 2, 2, 2), W2(1, 2, 3, 3, 0, 0, 0, 0, INTO(5, 6))),
+    TWO((1, 1, 1, 67), (1, 1, 1, 67), W2(2, 1, 2, 2, 0, 0, 0, 0, INTO(2, 1))),
+    TWO((2, 3, 3), (2, 3, 3), W1(3, 2, 0, 0, INTO(7))),
+    TWO((0, 2, 2, 2), (0, 2, 2, 2), W2(2, 2, 2, 2, 0, 0, 0, 0, INTO(4, 4))));
+POOL_OP(average_pool, "mean of each window", 1, 1, x_name, pool_fields, infer_average, average_vjp,
     ONE((2, 4, 6, 3), W2(2, 2, 2, 2, 0, 0, 0, 0, NO_INTO)), ONE((1, 5, 5, 2), W2(3, 3, 2, 2, 1, 1, 1, 1, NO_INTO)),
     ONE((1, 5, 6, 2), W2(3, 2, 1, 1, 1, 0, 1, 1, NO_INTO)), ONE((1, 5, 6, 2), W2(1, 2, 3, 3, 0, 0, 0, 0, NO_INTO)),
     ONE((1, 2, 2, 67), W2(2, 2, 2, 2, 0, 0, 0, 0, NO_INTO)), ONE((2, 7, 3), W1(3, 2, 0, 0, NO_INTO)),
     ONE((0, 4, 4, 2), W2(2, 2, 2, 2, 0, 0, 0, 0, NO_INTO)));
-POOL_OP(average_pool_input_grad, "dy spread evenly over the elements of its window", 1, dy_name, into_fields,
-    infer_average_grad, average_back_vjp, ONE((2, 2, 3, 3), W2(2, 2, 2, 2, 0, 0, 0, 0, INTO(4, 6))),
+POOL_OP(average_pool_input_grad, "dy spread evenly over the elements of its window", 1, 1, dy_name, into_fields,
+    infer_back, average_back_vjp, ONE((2, 2, 3, 3), W2(2, 2, 2, 2, 0, 0, 0, 0, INTO(4, 6))),
     ONE((1, 3, 3, 2), W2(3, 3, 2, 2, 1, 1, 1, 1, INTO(5, 5))),
     ONE((1, 5, 6, 2), W2(3, 2, 1, 1, 1, 0, 1, 1, INTO(5, 6))),
     ONE((1, 2, 2, 2), W2(1, 2, 3, 3, 0, 0, 0, 0, INTO(5, 6))),

@@ -8,21 +8,21 @@
 #include <string.h>
 
 typedef void pool_fn(const gr__pool *c, const gr__pool_part *p);
-enum { MAX, AVG, MAX_GRAD, AVG_GRAD, N_WHAT };
-static const char *const what_names[] = {"max", "avg", "max grad", "avg grad"};
+enum { MAX, AVG, MAX_GRAD, AVG_GRAD, PICK, N_WHAT };
+static const char *const what_names[] = {"max", "avg", "max grad", "avg grad", "pick"};
 typedef struct {
     gr_isa isa;
     pool_fn *f32[N_WHAT], *f64[N_WHAT];
 } build;
 
-#define FOUR(type, isa) \
+#define FIVE(type, isa) \
     {gr__pool_max_##type##_##isa, gr__pool_avg_##type##_##isa, gr__pool_max_grad_##type##_##isa, \
-        gr__pool_avg_grad_##type##_##isa}
+        gr__pool_avg_grad_##type##_##isa, gr__pool_pick_##type##_##isa}
 static const build builds[] = {
-    {GR_ISA_BASE, FOUR(f32, base), FOUR(f64, base)},
+    {GR_ISA_BASE, FIVE(f32, base), FIVE(f64, base)},
 #ifdef __x86_64__
-    {GR_ISA_AVX2, FOUR(f32, avx2), FOUR(f64, avx2)},
-    {GR_ISA_AVX512, FOUR(f32, avx512), FOUR(f64, avx512)},
+    {GR_ISA_AVX2, FIVE(f32, avx2), FIVE(f64, avx2)},
+    {GR_ISA_AVX512, FIVE(f32, avx512), FIVE(f64, avx512)},
 #endif
 };
 enum { N_BUILDS = sizeof builds / sizeof *builds };
@@ -41,12 +41,14 @@ static const struct {
     {"one dimension", {2, 1, 12, 9, 1, 3, 1, 4, 1, 3, 1, 1, 0, 0}},
     {"windows in the padding alone", {1, 2, 2, 4, 2, 2, 4, 4, 2, 2, 1, 1, 3, 3}},
     {"one pixel of one channel", {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0}},
+    {"a window of more taps than a byte counts", {2, 17, 20, 5, 17, 16, 1, 5, 1, 1, 1, 1, 0, 0}},
+    {"side by side, padded, a rest", {2, 7, 8, 48, 3, 2, 3, 5, 3, 2, 1, 1, 1, 1}},
     {"no channels", {1, 2, 2, 0, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0}},
     {"no images", {0, 2, 2, 3, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0}},
 };
 enum { N_ROWS = sizeof rows / sizeof *rows, MOST = 1 << 14 };
 
-static double x[MOST], dy[MOST], want[MOST], got[MOST];
+static double x[MOST], dy[MOST], want[MOST], got[MOST], code[MOST];
 
 /* Of few values, so that windows hold ties; floats hold them exactly. */
 static void fill(void)
@@ -76,13 +78,17 @@ static void define_window(const gr__pool *c, int what, int64_t n, int64_t i, int
                 }
                 count++, sum += x[at];
                 if (best < 0 || x[at] > x[best] || (isnan(x[at]) && !isnan(x[best])))
-                    best = at;
+                    best = at, code[out] = (double)(r * c->kw + s);
             }
         if (what != AVG_GRAD)
             break;
     }
+    if (best < 0)
+        code[out] = -1;
     if (what == MAX)
         want[out] = best < 0 ? -INFINITY : x[best];
+    else if (what == PICK)
+        want[out] = best < 0 ? 0 : dy[best];
     else if (what == AVG)
         want[out] = count ? sum / (double)count : 0;
     else if (what == MAX_GRAD && best >= 0)
@@ -97,7 +103,7 @@ static int64_t define(const gr__pool *c, int what)
             for (int64_t j = 0; j < c->ow; j++)
                 for (int64_t q = 0; q < c->c; q++)
                     define_window(c, what, n, i, j, q);
-    return what <= AVG ? c->n * c->oh * c->ow * c->c : c->n * c->h * c->w * c->c;
+    return what <= AVG || what == PICK ? c->n * c->oh * c->ow * c->c : c->n * c->h * c->w * c->c;
 }
 
 static void *copy_in(const fence *f, const double *from, int64_t count, bool is_double, bool at_end)
@@ -111,18 +117,36 @@ static void *copy_in(const fence *f, const double *from, int64_t count, bool is_
     return p;
 }
 
-static fence fx, fd, fo;
+static fence fx, fd, fo, fc;
+
+/* Codes of a pooling of x as the kernels keep them; what no tap has is a number beyond all of them. */
+static void *codes(int64_t count, bool wide, bool at_end)
+{
+    char *p = fence_take(&fc, (size_t)count * (wide ? 4 : 1), at_end);
+    for (int64_t i = 0; i < count; i++)
+        if (wide)
+            ((int32_t *)(void *)p)[i] = code[i] < 0 ? 12345 : (int32_t)code[i];
+        else
+            p[i] = (char)(code[i] < 0 ? 255 : (int)code[i]);
+    return p;
+}
 
 static void expect_right(const build *u, int row, int what, bool is_double, bool at_end)
 {
     const gr__pool *c = &rows[row].c;
     int64_t count = define(c, what), in = c->n * c->h * c->w * c->c, out = c->n * c->oh * c->ow * c->c;
+    const bool wide = c->kh * c->kw > 256;
     for (int64_t i = 0; i < count; i++)
         got[i] = 99;
-    gr__pool_part p = {copy_in(&fx, x, in, is_double, at_end), copy_in(&fd, dy, out, is_double, at_end),
-        copy_in(&fo, got, count, is_double, at_end), 0, 0, 0, 0};
-    if (what == AVG_GRAD)
-        p.x = NULL;
+    gr__pool_part p = {.out = copy_in(&fo, got, count, is_double, at_end), .wide = wide};
+    if (what == MAX || what == AVG || what == PICK) /* pick: of dy's numbers */
+        p.x = copy_in(&fx, what == PICK ? dy : x, in, is_double, at_end);
+    else
+        p.dy = copy_in(&fd, dy, out, is_double, at_end);
+    if (what == MAX)
+        p.code = fence_take(&fc, (size_t)out * (wide ? 4 : 1), at_end);
+    else if (what != AVG && what != AVG_GRAD)
+        p.code = codes(out, wide, at_end);
     /* whole, or in shares that cut images, rows and vectors */
     const int64_t pixels = c->c ? count / c->c : 0, step = at_end ? 1 + pixels : 1 + pixels / 3;
     for (p.r0 = 0; p.r0 < pixels; p.r0 += step)
@@ -134,10 +158,14 @@ static void expect_right(const build *u, int row, int what, bool is_double, bool
     for (int64_t i = 0; i < count; i++) {
         double value = is_double ? ((double *)p.out)[i] : (double)((float *)p.out)[i];
         double bound = (is_double ? 0x1p-52 : 0x1p-23) * 40;
-        bool equal = value == want[i] || (what % 2 == AVG % 2 && fabs(value - want[i]) <= bound);
+        bool equal = value == want[i] || ((what == AVG || what == AVG_GRAD) && fabs(value - want[i]) <= bound);
         if (!GR_EXPECT(equal || (isnan(value) && isnan(want[i])), "%s: %s %s %s: element %ld is %g, not %g",
                 rows[row].why, what_names[what], gr__isa_name(u->isa), is_double ? "f64" : "f32", (long)i, value,
                 want[i]))
+            return;
+        const int64_t found = what != MAX ? 0 : wide ? ((int32_t *)p.code)[i] : ((uint8_t *)p.code)[i];
+        if (!GR_EXPECT(what != MAX || code[i] < 0 || (double)found == code[i], "%s: %s %s: code %ld is %ld, not %g",
+                rows[row].why, gr__isa_name(u->isa), is_double ? "f64" : "f32", (long)i, (long)found, code[i]))
             return;
     }
 }
@@ -145,10 +173,11 @@ static void expect_right(const build *u, int row, int what, bool is_double, bool
 static void run_table(void)
 {
     fx = fence_new(MOST * 8), fd = fence_new(MOST * 8), fo = fence_new(MOST * 8);
+    fc = fence_new(MOST * 4);
     for (int u = 0; u < N_BUILDS; u++)
         for (int q = 0; gr__cpu_has(builds[u].isa) && q < N_ROWS * N_WHAT * 4; q++)
             expect_right(&builds[u], q / (N_WHAT * 4), q / 4 % N_WHAT, q & 1, q & 2);
-    fence_free(&fx), fence_free(&fd), fence_free(&fo);
+    fence_free(&fx), fence_free(&fd), fence_free(&fo), fence_free(&fc);
 }
 
 static void values_and_gradients_are_right_ties_to_the_first(void)

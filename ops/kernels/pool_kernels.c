@@ -5,12 +5,13 @@
 typedef struct {
     void (*max[2])(const gr__pool *c, const gr__pool_part *p); /* float, double */
     void (*max_grad[2])(const gr__pool *c, const gr__pool_part *p);
+    void (*pick[2])(const gr__pool *c, const gr__pool_part *p);
     void (*avg[2])(const gr__pool *c, const gr__pool_part *p);
     void (*avg_grad[2])(const gr__pool *c, const gr__pool_part *p);
 } build;
 
 #define PAIR(name, isa) {gr__pool_##name##_f32_##isa, gr__pool_##name##_f64_##isa}
-#define BUILD(isa)      {PAIR(max, isa), PAIR(max_grad, isa), PAIR(avg, isa), PAIR(avg_grad, isa)}
+#define BUILD(isa)      {PAIR(max, isa), PAIR(max_grad, isa), PAIR(pick, isa), PAIR(avg, isa), PAIR(avg_grad, isa)}
 static const build builds[GR_ISA_COUNT] = {
     [GR_ISA_BASE] = BUILD(base),
 #ifdef __x86_64__
@@ -30,5 +31,6 @@ static const build builds[GR_ISA_COUNT] = {
     }
 CALL(max)
 CALL(max_grad)
+CALL(pick)
 CALL(avg)
 CALL(avg_grad)

@@ -2,19 +2,23 @@
 #define POOL_BUILD(type)                                                                          \
     void GR_ISA_NAME(gr__pool_max_##type)(const gr__pool *c, const gr__pool_part *p)              \
     {                                                                                             \
-        pool_each_##type(c, p, true);                                                             \
+        pool_each_##type(c, p, MAX_##type);                                                       \
     }                                                                                             \
     void GR_ISA_NAME(gr__pool_avg_##type)(const gr__pool *c, const gr__pool_part *p)              \
     {                                                                                             \
-        pool_each_##type(c, p, false);                                                            \
+        pool_each_##type(c, p, AVG_##type);                                                       \
+    }                                                                                             \
+    void GR_ISA_NAME(gr__pool_pick_##type)(const gr__pool *c, const gr__pool_part *p)             \
+    {                                                                                             \
+        pool_each_##type(c, p, PICK_##type);                                                      \
     }                                                                                             \
     void GR_ISA_NAME(gr__pool_max_grad_##type)(const gr__pool *c, const gr__pool_part *p)         \
     {                                                                                             \
-        pool_back_##type(c, p, true);                                                             \
+        pool_back_##type(c, p);                                                                   \
     }                                                                                             \
     void GR_ISA_NAME(gr__pool_avg_grad_##type)(const gr__pool *c, const gr__pool_part *p)         \
     {                                                                                             \
-        pool_back_##type(c, p, false);                                                            \
+        pool_back_##type(c, p);                                                                   \
     }
 
 #define T       float
