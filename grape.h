@@ -42,6 +42,7 @@
 #include "io/safetensors.h"
 #include "models/dataset.h"
 #include "models/model.h"
+#include "models/predictor.h"
 #include "models/save.h"
 #include "models/layer_gradcheck.h"
 #include "callbacks/callbacks.h"

@@ -18,7 +18,7 @@ struct gr_program {
     gr__graph graph;
     unsigned off;
     int threads;
-    bool verify;
+    bool verify, frozen;
     int n_plans;
     gr__plan *plan[PLANS]; /* latest first */
     int n_fixed;
@@ -90,6 +90,10 @@ static gr_status inline_regions(gr_program *p)
 {
     return gr__pass_inline(&p->graph);
 }
+static gr_status freeze(gr_program *p)
+{
+    return gr__pass_freeze(&p->graph, !(p->off & GR_PASS_FOLD), !(p->off & GR_PASS_INEXACT));
+}
 static gr_status compact(gr_program *p)
 {
     return gr__graph_rebuild(&p->graph, NULL, NULL);
@@ -104,6 +108,7 @@ static const struct {
     {"simplify", GR_PASS_SIMPLIFY, simplify},
     {"fold", GR_PASS_FOLD, fold},
     {"cse", GR_PASS_CSE, cse},
+    {"freeze", 0, freeze},
     {"simplify", GR_PASS_SIMPLIFY, simplify},
     {"compact", 0, compact},
 };
@@ -121,7 +126,7 @@ static gr_status run_passes(gr_program *p)
 {
     GR_TRY(after_pass(p, 0, "trace"));
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
-        if (p->off & passes[i].bit)
+        if ((p->off & passes[i].bit) || (passes[i].run == freeze && !p->frozen))
             continue;
         GR_TRY(passes[i].run(p));
         GR_TRY(after_pass(p, (int)i + 1, passes[i].name));
@@ -186,6 +191,7 @@ gr_program *gr_program_new_at(gr_at at, gr_tape *t, const gr_program_opts *opts)
     p->off = opts->passes_off | passes_of_environment();
     p->threads = opts->threads > 0 && opts->threads <= GR_MAX_THREADS ? opts->threads : gr_num_threads();
     p->verify = opts->verify || getenv("GRAPE_VERIFY");
+    p->frozen = opts->frozen;
     p->batch_hint = opts->max_batch;
     p->nan_check = getenv("GRAPE_NANCHECK") != NULL;
     gr_status s = gr__room_init(&p->room, p->threads) && p->name ? gr__graph_trace(&p->graph, t, opts) : GR_EMEM;
@@ -396,11 +402,11 @@ void gr__room_free(gr__room *r)
     gr__free(r);
 }
 
-gr_status gr__program_run_in(
-    const gr_program *p, gr__room *room, int which, const gr_buffer *in, const gr_buffer *out, bool profiled)
+gr_status gr__program_run_in(const gr_program *p, gr__room *room, int which, const gr_buffer *in, const gr_buffer *out,
+    uint64_t seed, bool profiled)
 {
     const gr__plan *plan = p->fixed[which];
-    gr__run run = {.plan = plan, .profile = profiled ? plan->profile : NULL};
+    gr__run run = {.plan = plan, .seed = seed, .profile = profiled ? plan->profile : NULL};
     return run_plan(p, &run, room, in, out);
 }
 

@@ -6,6 +6,9 @@ void gr__graph_free(gr__graph *g)
 {
     gr_tape_free(g->tape);
     gr__free(g->commit);
+    for (int i = 0; i < g->n_own; i++)
+        gr_variable_free(g->own[i]);
+    gr__free(g->own);
     *g = (gr__graph){0};
 }
 

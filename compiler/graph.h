@@ -13,6 +13,8 @@ typedef struct gr__graph {
     gr_tensor *out[GR_PROGRAM_MAX];
     int n_commit;
     gr_tensor **commit; /* the last assign or assign_if of each variable; on the heap */
+    int n_own;
+    gr_variable **own; /* a frozen graph's; on the heap */
 } gr__graph;
 
 /* What a rewriting function did with a node. */
@@ -35,6 +37,7 @@ gr_status gr__pass_inline(gr__graph *g);
 gr_status gr__pass_simplify(gr__graph *g, bool inexact);
 gr_status gr__pass_fold(gr__graph *g);
 gr_status gr__pass_cse(gr__graph *g);
+gr_status gr__pass_freeze(gr__graph *g, bool fold, bool absorb);
 gr_status gr__graph_verify(const gr__graph *g, const char *after);
 
 static inline bool gr__is_assign(const gr__node *n)

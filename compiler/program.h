@@ -41,6 +41,7 @@ typedef struct gr_program_opts {
     int64_t max_batch;                      /* plan for this batch size at once; 0: at the first run */
     int threads;                            /* 0: gr_num_threads() */
     unsigned passes_off;                    /* gr_pass bits */
+    bool frozen; /* keeps the variables' values of now, and computes what follows from them once; assigns nothing */
     bool verify;                            /* check the graph after every pass, and the plan; GRAPE_VERIFY=1 too */
 } gr_program_opts;
 
@@ -87,8 +88,8 @@ typedef struct gr__room gr__room;
 gr_status gr__program_fix(gr_program *p, int n, const int64_t *batch);
 gr__room *gr__program_room(const gr_program *p);
 void gr__room_free(gr__room *r);
-gr_status gr__program_run_in(
-    const gr_program *p, gr__room *room, int which, const gr_buffer *in, const gr_buffer *out, bool profiled);
+gr_status gr__program_run_in(const gr_program *p, gr__room *room, int which, const gr_buffer *in, const gr_buffer *out,
+    uint64_t seed, bool profiled);
 /* Threads that its runs use: what a team that is held for them needs (core/team.h). */
 int gr__program_threads(const gr_program *p);
 

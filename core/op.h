@@ -118,6 +118,13 @@ typedef struct gr_lowering {
     int64_t a_group[GR_MAX_RANK], b_group[GR_MAX_RANK];
 } gr_lowering;
 
+/* Of a product of input 0 and weights, input 1: which axes of the weights run with the channels, the last axis of the
+ * result and of input 0. -1: none does. */
+typedef struct gr_channels {
+    int64_t result, input;
+    bool border; /* some results are sums over fewer places of the input than others (padding) */
+} gr_channels;
+
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
 
 #define GR_SAMPLE_INPUTS 6
@@ -179,6 +186,8 @@ struct gr_op {
     void (*vjp)(gr_vjp *v); /* NULL without GR_NO_GRADIENT: differentiating is an error that names the op */
     void (*lower)(gr_lowering *l);           /* NULL: opaque */
     double (*flops)(const gr_lowering *l);   /* NULL: one an element of the result */
+    /* A product that is linear in both of its inputs, of these shapes; false: not this one. NULL: none. */
+    bool (*channels)(const void *attr, const gr_shape *shape, gr_channels *c);
     const gr_sample *samples;
 };
 

@@ -181,15 +181,16 @@ gr_status gr__build_call(gr_build *b, const gr_layer *layer, int n_in, gr_tensor
 }
 
 /* What a summary shows of a layer of the outermost level. */
-static void note_applied(gr_build *b, const gr_layer_ref *ref, int n_in, gr_tensor *const *in, const gr_tensor *out)
+static gr_status note_applied(
+    gr_build *b, const gr_layer_ref *ref, int n_in, gr_tensor *const *in, const gr_tensor *out)
 {
     if (ref->parent)
-        return;
+        return GR_OK;
     if (b->n_applied == b->cap_applied) {
         int cap = b->cap_applied ? b->cap_applied * 2 : 16;
         gr__applied *more = gr__resize(b->applied, cap, sizeof *more);
         if (!more)
-            return;
+            return GR_EMEM;
         b->applied = more;
         b->cap_applied = cap;
     }
@@ -205,6 +206,7 @@ static void note_applied(gr_build *b, const gr_layer_ref *ref, int n_in, gr_tens
     const gr_field *f = gr_field_find(ref->spec->kind->fields, "activation");
     if (f && f->type == GR_FIELD_STRING)
         memcpy(&a->activation, (const char *)ref->spec + f->offset, sizeof a->activation);
+    return GR_OK;
 }
 
 static gr_status apply_ref(
@@ -216,9 +218,7 @@ static gr_status apply_ref(
     gr_status s = call(b, ref->spec, n_in, in, n_out, out);
     gr_scope_pop(b->tape);
     b->layer = outer;
-    if (s == GR_OK)
-        note_applied(b, ref, n_in, in, out[0]);
-    return s;
+    return s == GR_OK ? note_applied(b, ref, n_in, in, out[0]) : s;
 }
 
 gr_tensor *gr_apply_at(gr_at at, gr_build *b, const gr_layer *layer, gr_tensor *x)

@@ -387,6 +387,17 @@ static void turn_vjp(gr_vjp *v)
     v->dx[0] = turn(GR_VJP_AT(v), v->dy[0], ((const turn_attr *)v->attr)->groups);
 }
 
+/* The channels of x are summed over only where there is one group. */
+static bool conv_channels(const void *attr, const gr_shape *shape, gr_channels *c)
+{
+    const gr__window *w = attr;
+    const int64_t last = shape[1].rank - 1;
+    *c = (gr_channels){.result = last, .input = shape[0].dim[last] == shape[1].dim[last - 1] ? last - 1 : -1};
+    for (int i = 0; i < GR_WINDOW_AXES; i++)
+        c->border = c->border || (i < w->before.rank && w->before.dim[i]) || (i < w->after.rank && w->after.dim[i]);
+    return true;
+}
+
 /* ---- the ops ----------------------------------------------------------------------------------------------------- */
 
 #define SPREAD(...) __VA_ARGS__
@@ -417,12 +428,15 @@ static void turn_vjp(gr_vjp *v)
         .scratch = conv_scratch,                                                                                       \
         .vjp = f_vjp,                                                                                                  \
         .flops = conv_flops,                                                                                           \
+        .channels = op##_channels,                                                                                     \
         .samples = GR_SAMPLES(__VA_ARGS__)}
 #define conv_by_example        1u /* of x or dy, not of the kernel */
 #define conv_input_grad_by_example  1u
 #define conv_kernel_grad_by_example 0u
 #define conv_input_grad_names  input_grad_names
 #define conv_kernel_grad_names kernel_grad_names
+#define conv_input_grad_channels  NULL
+#define conv_kernel_grad_channels NULL
 #define ROW(a, b, ...)         {-1, 1, {GR_DIMS a, GR_DIMS b}, .attr = __VA_ARGS__}
 
 /* Each row: what x (or dy), the kernel (or dy) and the attributes are. The rows of the three ops are the same cases. */

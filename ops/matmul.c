@@ -105,6 +105,13 @@ static void matmul_lower(gr_lowering *l)
     fill(l->attr, l->shape[0], l->shape[1], l);
 }
 
+static bool matmul_channels(const void *attr, const gr_shape *shape, gr_channels *c)
+{
+    const matmul_attr *t = attr;
+    *c = (gr_channels){.result = !t->transpose_b, .input = t->transpose_b};
+    return shape[1].rank == 2 && !t->transpose_a;
+}
+
 static double matmul_flops(const gr_lowering *l)
 {
     gr_lowering own = {.groups = 0};
@@ -193,6 +200,7 @@ const gr_op gr_op_matmul = {.abi = GR_ABI,
     .vjp = matmul_vjp,
     .lower = matmul_lower,
     .flops = matmul_flops,
+    .channels = matmul_channels,
     .samples = GR_SAMPLES({-3, 3, {GR_DIMS(3, 5), GR_DIMS(5, 2)}, .attr = T(0, 0)},
         {-3, 3, {GR_DIMS(5, 3), GR_DIMS(5, 2)}, .attr = T(1, 0)},
         {-3, 3, {GR_DIMS(3, 5), GR_DIMS(2, 5)}, .attr = T(0, 1)},
