@@ -47,7 +47,8 @@ typedef struct gr_call {
     const gr_buffer *in;
     const gr_buffer *out;
     void *scratch;      /* gr_op.scratch() bytes, 64-byte aligned */
-    int64_t begin, end; /* GR_RANGED ops compute these flat elements of out[0] only */
+    /* GR_RANGED ops compute these flat elements of out[0] only, or the share of all results that they stand for */
+    int64_t begin, end;
     uint64_t seed;      /* of random ops: with the step and the node's `use`, the whole key */
     uint64_t step;
     gr_at at; /* the user's line, for messages */
@@ -127,7 +128,7 @@ typedef struct gr_channels {
 
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
 
-#define GR_SAMPLE_INPUTS 6
+#define GR_SAMPLE_INPUTS 7
 /* One test case of an op: inputs drawn uniformly from lo .. hi (integers, inclusive, for integer dtypes), away from
  * kinks. */
 typedef struct gr_sample {

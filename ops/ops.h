@@ -3,6 +3,7 @@
  *   elementwise.h   one element at a time: arithmetic, functions, activations, comparisons, where, cast
  *   matmul.h        the matrix product
  *   conv_ops.h      convolution
+ *   attention.h     scaled dot-product attention
  *   pool_ops.h      largest and mean elements of windows
  *   recurrent_ops.h LSTM and GRU over a sequence
  *   reduce.h        sums, means, extremes over axes
@@ -20,6 +21,7 @@
 #ifndef GRAPE_OPS_OPS_H
 #define GRAPE_OPS_OPS_H
 
+#include "ops/attention.h"
 #include "ops/composite.h"
 #include "ops/control.h"
 #include "ops/conv_ops.h"
@@ -47,7 +49,8 @@ GR_BEGIN
     OP(stop_gradient)                                                                                                 \
     OP(conv) OP(conv_input_grad) OP(conv_kernel_grad) OP(conv_turn)                                                   \
     OP(max_pool) OP(max_pool_pick) OP(max_pool_input_grad) OP(average_pool) OP(average_pool_input_grad)               \
-    OP(lstm) OP(lstm_grad) OP(gru) OP(gru_grad)
+    OP(lstm) OP(lstm_grad) OP(gru) OP(gru_grad)                                                                        \
+    OP(attention) OP(attention_grad) OP(attention_packed_grad)
 /* clang-format on */
 
 GR_END

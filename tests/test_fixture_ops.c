@@ -168,6 +168,14 @@ static gr_tensor *layer_norm(trial *t)
     return gr_layer_norm(t->in[0], t->in[1], t->in[2], .epsilon = number(t, "epsilon", 0));
 }
 
+static gr_tensor *dot_product_attention(trial *t)
+{
+    const bool bias = number(t, "bias", 0) != 0, mask = number(t, "mask", 0) != 0;
+    return gr_dot_product_attention(t->in[0], t->in[1], t->in[2], .bias = bias ? t->in[3] : NULL,
+        .mask = mask ? gr_cast(t->in[t->n_in - 1], GR_BOOL) : NULL, .causal = number(t, "causal", 0) != 0,
+        .scale = number(t, "scale", 0));
+}
+
 #define ONE(op)                                                                                                        \
     {                                                                                                                  \
 #op, .one = gr_##op                                                                                            \
@@ -197,7 +205,7 @@ static const builder builders[] = {
     OTHER(matmul), OTHER(reshape), OTHER(transpose), OTHER(expand_dims), OTHER(squeeze), OTHER(broadcast_to),
     OTHER(concatenate), OTHER(stack), OTHER(split), OTHER(slice), OTHER(pad), OTHER(flip), OTHER(tile),
     OTHER(take), OTHER(take_along_axis), OTHER(scatter_add), OTHER(one_hot), OTHER(softmax), OTHER(log_softmax),
-    OTHER(batch_norm), OTHER(layer_norm),
+    OTHER(batch_norm), OTHER(layer_norm), OTHER(dot_product_attention),
 };
 /* clang-format on */
 

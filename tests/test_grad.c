@@ -384,7 +384,7 @@ static void two_gradients_are_the_same_nodes(void)
 
 /* ---- every op, float32 against float64 --------------------------------------------------------------------------- */
 
-enum { MOST = 4 };
+enum { MOST = GR_SAMPLE_INPUTS };
 
 /* The gradients of the op on these inputs (floats become `real`), under cotangents that depend on the position alone.
  */

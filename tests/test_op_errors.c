@@ -418,6 +418,39 @@ static void composites_and_losses_name_themselves(void)
     gr_tape_free(t);
 }
 
+static void attention_names_its_arguments(void)
+{
+    const int64_t B = GR_BATCH;
+    gr_tape *t = gr_tape_new();
+    gr_tensor *q = gr_input(t, GR_F32, GR_SHAPE(B, 5, 2, 4), "q"), *k = gr_input(t, GR_F32, GR_SHAPE(B, 7, 2, 4), "k");
+    gr_tensor *d = gr_input(t, GR_F64, GR_SHAPE(B, 7, 2, 4), "d"), *i = gr_input(t, GR_I32, GR_SHAPE(B, 5, 2, 4), "i");
+    gr_tensor *wide = gr_input(t, GR_F32, GR_SHAPE(B, 7, 2, 3), "wide");
+    gr_tensor *heads = gr_input(t, GR_F32, GR_SHAPE(B, 7, 3, 4), "heads");
+    gr_tensor *free = gr_input(t, GR_F32, GR_SHAPE(2, B, 2, 4), "free");
+    gr_tensor *all = gr_input(t, GR_F32, GR_SHAPE(B, 5, 3, 2, 4), "all");
+    gr_tensor *two = gr_input(t, GR_F32, GR_SHAPE(B, 5, 2, 2, 4), "two");
+    gr_tensor *bias = gr_input(t, GR_F32, GR_SHAPE(5, 6), "bias");
+    gr_tensor *deep = gr_input(t, GR_F32, GR_SHAPE(1, 1, 1, 5, 7), "deep");
+    gr_tensor *mask = gr_input(t, GR_BOOL, GR_SHAPE(2, 1, 1, 7), "mask");
+    ROW("attention", "key", wide, gr_dot_product_attention(q, wide, k));
+    ROW("attention", "key", d, gr_dot_product_attention(q, d, k));
+    ROW("attention", "key", heads, gr_dot_product_attention(q, heads, k));
+    ROW("attention", "value", q, gr_dot_product_attention(q, k, q));
+    ROW("attention", "query", all, gr_dot_product_attention(all, k, k));
+    ROW("attention", "query", q, gr_dot_product_attention(q));
+    ROW("attention", "query", two, gr_dot_product_attention(two));
+    ROW("attention", "query", free, gr_dot_product_attention(free, free, free));
+    ROW("attention", "bias", NULL, gr_dot_product_attention(q, k, k, .bias = bias));
+    ROW("attention", "bias", NULL, gr_dot_product_attention(q, k, k, .mask = mask));
+    ROW("attention", "scale", NULL, gr_dot_product_attention(q, k, k, .scale = NAN));
+    ROW("dot_product_attention", "query", i, gr_dot_product_attention(i, k, k));
+    ROW("dot_product_attention", "query", NULL, gr_dot_product_attention(NULL, k, k));
+    ROW("dot_product_attention", "value", NULL, gr_dot_product_attention(q, k));
+    ROW("dot_product_attention", "bias", deep, gr_dot_product_attention(q, k, k, .bias = deep));
+    ROW("dot_product_attention", "mask", bias, gr_dot_product_attention(q, k, k, .mask = bias));
+    gr_tape_free(t);
+}
+
 /* ---- errors of data: the value and its position ------------------------------------------------------------------ */
 
 static void data_row(int line, const char *op, const char *text, gr_tensor *x)
@@ -459,4 +492,5 @@ static void an_index_out_of_range_is_named_with_its_position_when_the_graph_runs
 GR_SUITE("errors of ops", GR_TEST(every_wrong_call_of_every_op_has_a_complete_message),
     GR_TEST(shape_functions_name_themselves), GR_TEST(products_and_reductions_name_themselves),
     GR_TEST(gathers_creations_and_random_ops_name_themselves), GR_TEST(composites_and_losses_name_themselves),
+    GR_TEST(attention_names_its_arguments),
     GR_TEST(an_index_out_of_range_is_named_with_its_position_when_the_graph_runs))

@@ -114,7 +114,8 @@ static void float32_agrees_with_float64_on_every_sample(void)
 /* A GR_RANGED op computed in pieces gives what it gives at once. */
 static gr_status in_pieces(const gr__node *n, const gr_buffer *in, gr_buffer *out, int64_t piece)
 {
-    for (int64_t from = 0, end = gr_shape_size(out->shape); from < end; from += piece) {
+    int64_t from = 0, end = gr_shape_size(out->shape);
+    do { /* once also where result 0 is empty: others may not be */
         gr_call c = {.op = n->op,
             .attr = n->attr,
             .n_in = n->n_in,
@@ -124,7 +125,7 @@ static gr_status in_pieces(const gr__node *n, const gr_buffer *in, gr_buffer *ou
             .begin = from,
             .end = from + piece < end ? from + piece : end};
         GR_TRY(gr__call_eval(n, &c));
-    }
+    } while ((from += piece) < end);
     return GR_OK;
 }
 
