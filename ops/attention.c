@@ -450,7 +450,7 @@ static void grad_vjp(gr_vjp *v)
         .doc = text,                                                                                                   \
         .n_in = -1,                                                                                                    \
         .n_out = results,                                                                                              \
-        .traits = GR_RANGED,                                                                                           \
+        .traits = GR_RANGED | GR_UNITS,                                                                                \
         .attrs = fields,                                                                                               \
         .attr_size = sizeof(attention_attr),                                                                           \
         .infer = f_infer,                                                                                              \

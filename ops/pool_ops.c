@@ -244,7 +244,7 @@ static void average_back_vjp(gr_vjp *v)
         .doc = text,                                                                                                   \
         .n_in = n,                                                                                                     \
         .n_out = results,                                                                                              \
-        .traits = GR_RANGED,                                                                                           \
+        .traits = GR_RANGED | GR_UNITS,                                                                                \
         .attrs = table,                                                                                                \
         .attr_size = sizeof(gr__window),                                                                               \
         .in_names = names,                                                                                             \
