@@ -32,6 +32,7 @@
 #include "core/thread.h"
 #include "ops/ops.h"
 #include "autograd/custom.h"
+#include "autograd/scan.h"
 #include "autograd/grad.h"
 #include "autograd/gradcheck.h"
 #include "compiler/program.h"

@@ -5,6 +5,7 @@
  * again and goes on to the gradient: so the gradient of any order recomputes what it needs. Recomputed nodes carry a
  * clone number, so that no pass merges them with the first computation. */
 #include "autograd/custom.h"
+#include "autograd/custom_impl.h"
 #include "autograd/grad.h"
 #include "core/node.h"
 #include <stddef.h>
@@ -25,7 +26,7 @@ static int64_t depth_of(const gr_tape *t)
 }
 
 /* The innermost tape among those of the inputs. */
-static gr_status find_tape(gr_at at, const char *who, int n_in, gr_tensor *const *in, gr_tape **tape)
+gr_status gr__find_tape(gr_at at, const char *who, int n_in, gr_tensor *const *in, gr_tape **tape)
 {
     if (n_in < 1 || n_in > MANY || !in)
         return gr_fail(GR_EARG, at, "%s: argument in: expected 1 .. %d tensors, found %d", who, (int)MANY, n_in);
@@ -56,7 +57,7 @@ static gr_status check_call(gr_at at, const char *who, bool functions, int n_out
     return GR_OK;
 }
 
-static gr_status give(gr_status s, gr_tensor *node, int n_out, gr_tensor **out)
+gr_status gr__give(gr_status s, gr_tensor *node, int n_out, gr_tensor **out)
 {
     for (int i = 0; out && i < n_out && n_out <= MANY; i++)
         out[i] = s == GR_OK ? gr_result(node, i) : GR_BAD;
@@ -89,12 +90,12 @@ gr_status gr_checkpoint_at(
     gr_tensor *node = GR_BAD;
     gr_status s = check_call(at, "checkpoint", body != NULL, n_out, out);
     if (s == GR_OK)
-        s = find_tape(at, "checkpoint", n_in, in, &t);
+        s = gr__find_tape(at, "checkpoint", n_in, in, &t);
     if (s == GR_OK)
         s = trace(t, body, ctx, n_in, in, n_out, &r);
     if (s == GR_OK)
         s = gr_status_of(node = gr__region_node(at, &gr_op_checkpoint, NULL, n_in, in, 1, &r));
-    return give(s, node, n_out, out);
+    return gr__give(s, node, n_out, out);
 }
 
 /* The body of the backward node: region r again, then its gradient. Fills which[] with the inputs that have one. */
@@ -233,7 +234,7 @@ gr_status gr_custom_gradient_at(
     custom_attr attr = {.name = who};
     gr_status s = check_call(at, who, f && f->forward && f->backward, n_out, out);
     if (s == GR_OK)
-        s = find_tape(at, who, n_in, in, &t);
+        s = gr__find_tape(at, who, n_in, in, &t);
     for (int i = 0; s == GR_OK && i < n_in; i++)
         s = gr_status_of(own[i] = gr__capture(t, in[i]));
     if (s == GR_OK)
@@ -244,7 +245,7 @@ gr_status gr_custom_gradient_at(
         s = trace_backward(at, f, who, regions[0], n_in, own, &regions[1], &attr.given);
     if (s == GR_OK)
         s = gr_status_of(node = gr__region_node(at, &gr_op_custom_gradient, &attr, n_in, own, 2, regions));
-    return give(s, node, n_out, out);
+    return gr__give(s, node, n_out, out);
 }
 
 /* A graph that was read from text may hold anything: region 1 must take and give what custom_vjp hands it. */

@@ -80,6 +80,14 @@ static int64_t bytes_of(const gr_buffer *b)
     return gr_shape_size(b->shape) * gr_dtype_size(b->dtype);
 }
 
+/* Part `step` along the first axis */
+static gr_buffer part_of(const gr_buffer *b, int64_t step)
+{
+    gr_buffer part = {b->dtype, gr__step_shape(b->shape), NULL};
+    part.data = (char *)b->data + step * bytes_of(&part);
+    return part;
+}
+
 static gr_status run_region(const gr__node *n, const gr_buffer *in, gr_buffer *out, const env *e)
 {
     const gr__region *r = n->region[0];
@@ -108,6 +116,39 @@ static gr_status run_region(const gr__node *n, const gr_buffer *in, gr_buffer *o
     return s;
 }
 
+/* A loop keeps its carries in the node's first results. */
+static gr_status run_loop(const gr__node *n, const gr_buffer *in, gr_buffer *out, const env *e)
+{
+    const gr__loop *l = gr__loop_of(n);
+    const int n_carries = (int)l->n_carries, n_results = n->region[0]->n_results;
+    gr_buffer step_in[64], step_out[64];
+    gr_status s = GR_OK;
+    for (int i = 0; i < n_carries; i++) {
+        step_out[i] = out[i];
+        if (!(step_out[i].data = gr__alloc_aligned(bytes_of(&out[i]) + 64)))
+            s = GR_EMEM;
+        memcpy(out[i].data, in[i].data, (size_t)bytes_of(&in[i]));
+    }
+    for (int64_t k = 0; k < l->steps && s == GR_OK; k++) {
+        const int64_t step = l->reverse ? l->steps - 1 - k : k;
+        for (int i = 0; i < n->n_in; i++) {
+            step_in[i] = i < n_carries ? out[i] : in[i];
+            if (i >= n_carries && i < n_carries + l->n_xs)
+                step_in[i] = part_of(&in[i], step);
+        }
+        for (int i = n_carries; i < n_results; i++)
+            step_out[i] = part_of(&out[i], step);
+        for (int i = 0; i < n_carries; i++)
+            memcpy(part_of(&out[n_results + i], step).data, out[i].data, (size_t)bytes_of(&out[i]));
+        s = run_region(n, step_in, step_out, e);
+        for (int i = 0; i < n_carries && s == GR_OK; i++)
+            memcpy(out[i].data, step_out[i].data, (size_t)bytes_of(&out[i]));
+    }
+    for (int i = 0; i < n_carries; i++)
+        gr__free_aligned(step_out[i].data);
+    return s;
+}
+
 static gr_status run_node(frame *f, const gr__node *n, const env *e)
 {
     gr_buffer in[64];
@@ -130,7 +171,7 @@ static gr_status run_node(frame *f, const gr__node *n, const env *e)
     if (!new_buffers(n, out, e))
         return GR_EMEM;
     if (n->n_regions)
-        return run_region(n, in, out, e);
+        return gr__loop_of(n) ? run_loop(n, in, out, e) : run_region(n, in, out, e);
     gr_call c = {.op = n->op,
         .attr = n->attr,
         .n_in = n->n_in,

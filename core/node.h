@@ -104,6 +104,20 @@ struct gr_variable {
 /* The leaves and effects, known to every pass. */
 extern const gr_op gr_op_input, gr_op_constant, gr_op_variable, gr_op_param, gr_op_assign, gr_op_assign_if;
 
+/* Attributes of a GR_LOOP. Inputs, and parameters of region 0: the carries; the xs, of which a step gets its part along
+ * the first axis; captures. Results of the region: the new carries; the step's ys. Results of the node: the last
+ * carries; the ys of all steps, [steps, ..]; the carries that each step began with, [steps, ..]. */
+typedef struct gr__loop {
+    int64_t steps, n_carries, n_xs;
+    bool reverse; /* from the last step to the first */
+} gr__loop;
+/* NULL of other nodes. */
+const gr__loop *gr__loop_of(const gr__node *n);
+/* The shape without its first axis. */
+gr_shape gr__step_shape(gr_shape s);
+/* Does the region take and give what the attributes and inputs say? */
+bool gr__loop_fits(const gr__loop *l, int n_in, gr_tensor *const *in, const gr__region *r);
+
 /* A region's tape under construction: its parameters take the types of `args` (and whatever is captured later). */
 gr__region *gr__region_begin(gr_tape *parent, int n_args, gr_tensor *const *args);
 /* One more parameter of region tape t; `captured` is the outer tensor it stands for (NULL of an argument). */

@@ -160,6 +160,7 @@ typedef enum {
     GR_SHAPE_ONLY = 1 << 13, /* the result follows from the inputs' shapes; eval does not read their data */
     GR_UNITS = 1 << 14, /* of GR_RANGED: only whole units are asked for; further results are computed along with them */
     GR_FIRST_ORDER = 1 << 15, /* a gradient without one of its own: a second derivative is an error that says so */
+    GR_LOOP = 1 << 16, /* of GR_REGION: region 0 runs once a step; the attributes are a gr__loop (core/node.h) */
 } gr_trait;
 
 struct gr_op {

@@ -87,6 +87,46 @@ bool gr__region_end(gr__region *r, int n_results, gr_tensor *const *results)
     return true;
 }
 
+const gr__loop *gr__loop_of(const gr__node *n)
+{
+    return n->op->traits & GR_LOOP ? n->attr : NULL;
+}
+
+gr_shape gr__step_shape(gr_shape s)
+{
+    gr_shape step = {.rank = s.rank - 1};
+    memcpy(step.dim, s.dim + 1, (size_t)step.rank * sizeof *step.dim);
+    return step;
+}
+
+static gr_shape of_all_steps(const gr__loop *l, gr_shape step)
+{
+    gr_shape all = {.rank = step.rank + 1, .dim = {l->steps}};
+    memcpy(all.dim + 1, step.dim, (size_t)step.rank * sizeof *all.dim);
+    return all;
+}
+
+bool gr__loop_fits(const gr__loop *l, int n_in, gr_tensor *const *in, const gr__region *r)
+{
+    if (l->steps < 1 || l->n_carries < 0 || l->n_carries > r->n_results || l->n_xs < 0 || l->n_xs > n_in ||
+        l->n_carries + l->n_xs > n_in || r->n_params != n_in)
+        return false;
+    for (int i = 0; i < n_in; i++) {
+        const bool is_x = i >= l->n_carries && i < l->n_carries + l->n_xs;
+        if (is_x && (in[i]->shape.rank < 1 || in[i]->shape.dim[0] != l->steps))
+            return false;
+        if (r->param[i]->dtype != in[i]->dtype ||
+            !gr_shape_equal(r->param[i]->shape, is_x ? gr__step_shape(in[i]->shape) : in[i]->shape))
+            return false;
+    }
+    for (int i = 0; i < r->n_results; i++)
+        if (r->result[i]->shape.rank == GR_MAX_RANK ||
+            (i < l->n_carries && (r->result[i]->dtype != in[i]->dtype ||
+                                     !gr_shape_equal(r->result[i]->shape, in[i]->shape))))
+            return false;
+    return true;
+}
+
 gr_tensor *gr__region_node(gr_at at, const gr_op *op, const void *attr, int n_args, gr_tensor *const *args,
     int n_regions, gr__region *const *regions)
 {
@@ -94,18 +134,26 @@ gr_tensor *gr__region_node(gr_at at, const gr_op *op, const void *attr, int n_ar
     gr_tensor *in[MANY], out[MANY];
     const gr__region *r = regions[0];
     gr_tape *t = r->tape->parent;
-    if (r->n_params > MANY || r->n_results > MANY || n_args > r->n_params)
+    const gr__loop *loop = op->traits & GR_LOOP ? attr : NULL;
+    const int n_out = r->n_results + (loop ? (int)loop->n_carries : 0);
+    if (r->n_params > MANY || n_out > MANY || n_args > r->n_params)
         return gr_op_fail(at, GR_EARG, op->name, "inputs", 0, NULL,
             "expected at most %d inputs (captures too), found %d", (int)MANY, r->n_params);
     for (int i = 0; i < r->n_params; i++) {
         gr_tensor *x = i < n_args ? args[i] : r->tape->captured[i];
         in[i] = gr__is_bad(x) ? GR_BAD : gr__capture(t, x);
     }
-    for (int i = 0; i < r->n_results; i++)
-        out[i] = (gr_tensor){.dtype = r->result[i]->dtype, .shape = r->result[i]->shape};
+    for (int i = 0; i < n_out; i++) {
+        const gr_tensor *x = r->result[i < r->n_results ? i : i - r->n_results];
+        const bool all = loop && i >= loop->n_carries;
+        out[i] = (gr_tensor){.dtype = x->dtype, .shape = all ? of_all_steps(loop, x->shape) : x->shape};
+        if (all && gr_shape_size(out[i].shape) == -1 && gr_shape_size(x->shape) >= 0)
+            return gr_op_fail(at, GR_ESHAPE, op->name, "steps", 0, NULL,
+                "expected results of all steps that fit in 63 bits, found %lld steps", (long long)loop->steps);
+    }
     gr__node like = {.op = op,
         .attr = attr,
-        .n_out = r->n_results,
+        .n_out = n_out,
         .out = out,
         .scope = t->scope,
         .at = at,

@@ -410,8 +410,12 @@ static gr_status region_node(gr__reader *r, level *v, line *l, gr_tensor **out)
     }
     if (n == 0)
         return gr__read_fail(r, GR_EFORMAT, "expected the region of %s", l->op->name);
-    bool fits = regions[0]->n_params == l->n_in;
-    for (int i = 0; fits && i < l->n_in; i++)
+    const bool loop = l->op->traits & GR_LOOP;
+    gr__loop as_loop = {0};
+    if (loop)
+        memcpy(&as_loop, l->attr, sizeof as_loop);
+    bool fits = loop ? gr__loop_fits(&as_loop, l->n_in, l->in, regions[0]) : regions[0]->n_params == l->n_in;
+    for (int i = 0; fits && !loop && i < l->n_in; i++)
         fits = regions[0]->param[i]->dtype == l->in[i]->dtype &&
                gr_shape_equal(regions[0]->param[i]->shape, l->in[i]->shape);
     if (!fits)

@@ -45,6 +45,11 @@ gr_tensor *gr__count_of(gr_at at, gr_tensor *x, const bool *mask);
 /* x [.., classes] at labels [.., 1] -> [.., 1]; a label outside 0 .. classes-1 is out of range, negative ones too. */
 gr_tensor *gr__take_labels(gr_at at, gr_tensor *x, gr_tensor *labels);
 
+/* Part k of x along its first axis, without that axis; if x is made of such parts, the part it was made of. */
+gr_tensor *gr__step_of(gr_at at, gr_tensor *x, int64_t k);
+/* Parts of one type along a new first axis, as many as there are. */
+gr_tensor *gr__of_steps(gr_at at, int64_t n, gr_tensor *const *parts);
+
 /* Place of the node whose gradient is being built. */
 #define GR_VJP_AT(v) ((v)->node->node->at)
 

@@ -1,6 +1,7 @@
 /* Every allocation of recording, gradients, regions, text, pictures and gradient checks fails once, and once for ever:
  * nothing crashes, nothing leaks, and what fails says that memory ran out. */
 #include "autograd/custom.h"
+#include "autograd/scan.h"
 #include "autograd/grad.h"
 #include "autograd/gradcheck.h"
 #include "core/dot.h"
@@ -71,6 +72,13 @@ static gr_status function(void *ctx, gr_tape *t, int n_in, gr_tensor *const *in,
     return gr_status_of(out[0]);
 }
 
+static gr_status step(void *ctx, gr_tape *t, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
+{
+    (void)ctx, (void)t, (void)n_in, (void)n_out;
+    out[0] = out[1] = gr_mul(in[0], gr_exp(in[1]));
+    return gr_status_of(out[0]);
+}
+
 static gr_tape *graph(gr_variable *v, gr_tensor **g)
 {
     gr_tape *t = gr_tape_new();
@@ -79,7 +87,9 @@ static gr_tape *graph(gr_variable *v, gr_tensor **g)
     gr_tensor *x = gr_input(t, GR_F64, GR_SHAPE(3), "x"), *y = GR_BAD, *z = GR_BAD;
     gr_checkpoint(body, NULL, 1, &x, 1, &y);
     gr_custom_gradient(&custom, 1, &y, 1, &z);
-    gr_tensor *loss = gr_sum(gr_mul(gr_square(z), gr_read(t, v)));
+    gr_tensor *start = gr_sum(z), *both[2] = {GR_BAD, GR_BAD};
+    gr_scan(both, .body = step, .n_carries = 1, .carries = &start, .n_xs = 1, .xs = &z, .n_ys = 1);
+    gr_tensor *loss = gr_sum(gr_mul(gr_square(gr_add(z, both[1])), gr_read(t, v)));
     gr_status s = gr_grad(loss, &x, 1, g);
     if (s == GR_OK)
         s = gr_grad(gr_sum(*g), &x, 1, g);
