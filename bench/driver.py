@@ -41,6 +41,7 @@ FASTEST = {"mlp": "jax,torch-compile", "cnn": "torch-channels-last,torch-fused",
 TRAINING = ["mlp", "cnn", "resnet20", "gpt", "lstm"]
 PREDICTIONS = [("mlp", 1), ("mlp", 128), ("cnn", 1), ("cnn", 128)]
 SIZES = ["784,512,128,10", "256,256,64,10", "784,1024,256,10", "1024,1024,1024,10", "300,40,7"]
+SETTINGS = ["GRAPE_ISA", "GRAPE_PASSES", "GRAPE_BLAS", "XLA_FLAGS", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS"]
 MIB = 1024.0  # in the kB of /proc
 
 
@@ -70,40 +71,37 @@ class Side:
             raise Gone(" ".join(answer[1:]) or (self.log.read().strip().splitlines() or ["it ended without a word"])[-1])
         return answer[1:]
 
-    def losses(self, k):
-        return [float(v) for v in self.ask(f"losses {k}")]
-
     def work(self, n):
         return float(self.ask(f"{self.verb} {n}")[0])
 
     def begin(self, path, verb):
         """Loads, does the first step or call, and keeps what is compared: five losses or the first output."""
-        self.verb, self.info = verb, " ".join(self.ask("info"))
+        self.verb = verb
         self.ask("load " + path)
         with open(f"/proc/{self.process.pid}/clear_refs", "w") as f:
             f.write("5")  # the peak counts from here
         self.before = self.memory("VmRSS")
         start = time.perf_counter()
-        self.first = self.losses(1) if verb == "steps" else self.output(path + ".npy")
-        self.first_ms = 1e3 * (time.perf_counter() - start)
         if verb == "steps":
-            self.first += self.losses(4)
-
-    def output(self, path):
-        self.ask("output " + path)
-        return cases.np.load(path).flatten()
+            seconds, *self.first = [float(v) for v in self.ask("losses 5")]
+        else:
+            self.ask(f"output {path}.npy")
+            seconds = time.perf_counter() - start
+            self.first = cases.np.load(path + ".npy").flatten().tolist()
+        self.first_ms = 1e3 * seconds
 
     def calibrate(self, block_s):
-        """How many steps fill a block; past a round of batches whole rounds."""
-        n, self.n = 1, cases.ROUND
+        """How many steps fill a block; past a round of batches, and always for gr_fit, whole rounds. Gives the seconds."""
+        fit = self.name == "grape" and self.verb == "steps"
+        n = cases.ROUND if fit else 1
         while True:
             t = self.work(n)
             if t > 0.5 * block_s or n >= 1000000:
                 break
             n *= 2
         n = max(1, round(n * block_s / t))
-        self.n = n if n < cases.ROUND else n // cases.ROUND * cases.ROUND
-        self.work(self.n)
+        self.n = max(1, round(n / cases.ROUND)) * cases.ROUND if fit or n >= cases.ROUND else n
+        return self.work(self.n)
 
     def memory(self, which):
         with open(f"/proc/{self.process.pid}/status") as f:
@@ -126,10 +124,10 @@ class Side:
 
     def record(self):
         median = statistics.median(self.blocks)
-        return dict(info=self.info, median_ms=median, min_ms=min(self.blocks), cpu_ms=1e3 * self.cpu_s / (self.n * len(self.blocks)),
+        return dict(info=" ".join(self.ask("info")), median_ms=median, min_ms=min(self.blocks), cpu_ms=1e3 * self.cpu_s / (self.n * len(self.blocks)),
                     first_ms=self.first_ms, compile_ms=max(0.0, self.first_ms - median), before_mib=self.before,
                     growth_mib=self.memory("VmRSS") - self.before, peak_growth_mib=self.memory("VmHWM") - self.before,
-                    first=[float(v) for v in self.first[:5]], gap=self.gap, blocks_ms=self.blocks, steps_per_block=self.n)
+                    first=self.first[:5], gap=self.gap, blocks_ms=self.blocks, steps_per_block=self.n)
 
     def quit(self):
         try:
@@ -172,12 +170,12 @@ def gap_of(side, judge, verb):
 
 def started(a, workload, peers, options, path, verb):
     """The sides that could be started; a peer that cannot is told and left out."""
-    sides = []
+    sides, block_s = [], a.block
     for name, argv, variant in sides_of(a, workload, peers, options):
         side = Side(name, argv, a.threads, variant)
         try:
             side.begin(path, verb)
-            side.calibrate(a.block)
+            block_s = max(block_s, side.calibrate(block_s))
             sides.append(side)
         except Gone as e:
             side.quit()
@@ -273,7 +271,7 @@ def startup(a, peers, starts=7, cold_starts=3):
                 begin = time.perf_counter()
                 side = Side(name, argv, a.threads, variant)
                 side.ask("load " + path)
-                side.losses(1)
+                side.ask("losses 1")
                 times.setdefault(name, []).append(1e3 * (time.perf_counter() - begin))
                 maps[name] = mapped(side)
                 side.quit()
@@ -323,19 +321,22 @@ def found(path, pattern):
 
 
 def machine(a):
-    compiler = found(os.path.join(a.build, "CMakeCache.txt"), r"^CMAKE_C_COMPILER:\w+=(.*)$")
+    cache = os.path.join(a.build, "CMakeCache.txt")
+    compiler = found(cache, r"^CMAKE_C_COMPILER:\w+=(.*)$")
     return {"cpu": found("/proc/cpuinfo", r"^model name\s*: (.*)$") or platform.machine(), "cores": len(os.sched_getaffinity(0)),
             "os": found("/etc/os-release", r'^PRETTY_NAME="(.*)"$'), "kernel": platform.release(),
             "compiler": compiler and first_line(compiler, "--version"), "python": platform.python_version(),
-            "commit": first_line("git", "log", "-1", "--format=%h"), "date": datetime.date.today().isoformat()}
+            "commit": first_line("git", "log", "-1", "--format=%h"), "date": datetime.date.today().isoformat(),
+            "flags": " ".join(found(cache, rf"^{name}:\w+=(.*)$") or "" for name in ("CMAKE_C_FLAGS", "CMAKE_C_FLAGS_RELEASE")).strip(),
+            "settings": {k: os.environ[k] for k in SETTINGS if k in os.environ}}
 
 
 def install(peers):
-    """Installs what the peers need and lacks, in the versions that are pinned."""
+    """Installs what the peers need and lacks, in the versions that are pinned; Grape alone needs a numpy, any one."""
     with open(os.path.join(HERE, "peers", "requirements.txt")) as f:
         pins = dict(line.strip().split("==") for line in f if "==" in line)
     missing = []
-    for package in sorted({"numpy"}.union(*(PEERS[p][2] for p in peers))):
+    for package in sorted({"numpy"}.union(*(PEERS[p][2] for p in peers))) if peers else []:
         try:
             there = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

@@ -15,7 +15,10 @@ static struct {
     gr_array *x, *y;
     gr_array *part[BENCH_ROUND]; /* x, a batch each: what gr_predict is called with */
     int batch, n_parts;
-    int64_t trained, calls;      /* batches since the weights were loaded */
+    int64_t calls;
+    int noted, wanted; /* of losses K */
+    float loss[BENCH_ROUND];
+    double first_done;
 } bench;
 
 static inline void bench_clear(void)
@@ -24,7 +27,6 @@ static inline void bench_clear(void)
     for (int i = 0; i < bench.n_parts; i++)
         gr_array_free(bench.part[i]);
     bench.n_parts = 0;
-    bench.trained = bench.calls = 0;
     bench.model = NULL;
     bench.x = bench.y = NULL;
 }
@@ -54,37 +56,42 @@ static inline gr_status bench_load(const bench_options *o, gr_npz *npz)
     return bench.x && bench.y ? gr_model_set_weights(bench.model, n, w) : gr_error();
 }
 
-/* Trains on n batches from the first-th on, as often as epochs says. */
-static inline gr_history *bench_fit(int64_t first, int64_t n, int epochs, int64_t step_losses)
+/* Keeps each batch's loss and when the first was done; ends the fit after as many as are wanted. */
+typedef struct {
+    gr_callback base;
+} Bench_note_spec;
+static inline gr_status bench_note(gr_run *run)
 {
-    const int64_t start = first * bench.batch, stop = start + n * bench.batch;
-    gr_array *x = gr_array_slice(bench.x, 0, start, stop, 1), *y = gr_array_slice(bench.y, 0, start, stop, 1);
-    gr_history *h = gr_fit(bench.model, gr_xy(GR_LIST(x), GR_LIST(y)), .batch_size = bench.batch, .epochs = epochs,
-        .no_shuffle = true, .verbose = GR_VERBOSE_SILENT, .step_losses = step_losses);
-    gr_array_free(x), gr_array_free(y);
-    return h;
+    if (bench.noted == 0)
+        bench.first_done = bench_now();
+    bench.loss[bench.noted++] = (float)gr_run_batch_loss(run);
+    return bench.noted == bench.wanted ? gr_run_stop(run, "%d batches", bench.wanted) : GR_OK;
 }
+static const gr_callback_kind Bench_note_kind = {
+    .name = "Bench_note", .size = sizeof(Bench_note_spec), .family = "callback", .on_train_batch_end = bench_note};
+#define Bench_note(...) GR_SPEC(Bench_note, __VA_ARGS__)
 
-/* The next k batches; they must not reach past the last one. */
-static inline gr_status bench_losses(int k, float *loss)
+/* The first k batches. */
+static inline gr_status bench_losses(int k, float *loss, double *first_seconds)
 {
-    gr_history *h = bench_fit(bench.trained, k, 1, k);
-    int64_t n = 0;
-    const float *own = h ? gr_history_step_losses(h, &n) : NULL;
-    if (own && n >= k)
-        memcpy(loss, own, (size_t)k * sizeof *loss);
-    else
-        gr_fail(GR_EARG, GR_HERE, "losses: expected as many batches, found %lld", (long long)n);
+    if (k > bench.n_parts)
+        return gr_fail(GR_EARG, GR_HERE, "losses: expected at most %d, found %d", bench.n_parts, k);
+    bench.noted = 0;
+    bench.wanted = k;
+    double start = bench_now();
+    gr_history *h = gr_fit(bench.model, gr_xy(GR_LIST(bench.x), GR_LIST(bench.y)), .batch_size = bench.batch,
+        .no_shuffle = true, .verbose = GR_VERBOSE_SILENT, .callbacks = {Bench_note()});
     gr_history_free(h);
-    bench.trained += k;
-    return gr_error();
+    memcpy(loss, bench.loss, (size_t)k * sizeof *loss);
+    *first_seconds = bench.first_done - start;
+    return h ? GR_OK : gr_error();
 }
 
-/* At most a round: that many batches. More: whole rounds, which is what the driver asks for. */
+/* Whole rounds, a few steps more than asked for if need be: the driver asks for rounds. */
 static inline gr_status bench_run(int64_t n)
 {
-    const int64_t batches = n < bench.n_parts ? n : bench.n_parts;
-    gr_history *h = bench_fit(0, batches, (int)((n + batches - 1) / batches), 0);
+    gr_history *h = gr_fit(bench.model, gr_xy(GR_LIST(bench.x), GR_LIST(bench.y)), .batch_size = bench.batch,
+        .epochs = (int)((n + bench.n_parts - 1) / bench.n_parts), .no_shuffle = true, .verbose = GR_VERBOSE_SILENT);
     gr_history_free(h);
     return h ? GR_OK : gr_error();
 }

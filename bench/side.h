@@ -20,7 +20,7 @@ typedef struct {
 
 typedef struct {
     gr_status (*load)(const bench_options *o, gr_npz *npz); /* fresh weights, fresh optimizer; npz is freed after it */
-    gr_status (*losses)(int k, float *loss);                /* trains k steps */
+    gr_status (*losses)(int k, float *loss, double *first); /* trains the first k batches; seconds of the first step */
     gr_status (*run)(int64_t n);                            /* trains n steps; the last one is done */
     gr_array *(*output)(void);                              /* gives the predictions of the first batch */
     gr_status (*call)(int64_t n);                           /* predicts n times, a batch a call */
@@ -68,6 +68,7 @@ static inline bool bench_answer(const bench_side *side, const bench_options *o, 
 {
     char path[1024];
     float loss[BENCH_LOSSES];
+    double first = 0;
     long long n;
     gr_status s = GR_OK;
     if (strncmp(line, "info", 4) == 0) {
@@ -79,8 +80,8 @@ static inline bool bench_answer(const bench_side *side, const bench_options *o, 
         if (s == GR_OK)
             puts("ok");
     } else if (sscanf(line, "losses %lld", &n) == 1 && n > 0 && n <= BENCH_LOSSES) {
-        if ((s = side->losses((int)n, loss)) == GR_OK) {
-            fputs("losses", stdout);
+        if ((s = side->losses((int)n, loss, &first)) == GR_OK) {
+            printf("losses %.9f", first);
             for (int i = 0; i < n; i++)
                 printf(" %.9g", (double)loss[i]);
             putchar('\n');

@@ -62,6 +62,12 @@ if(TARGET mnist_robust AND NOT GRAPE_MINIMAL)
     set_tests_properties(bad_input PROPERTIES ENVIRONMENT "${grape_test_environment}" TIMEOUT 120)
 endif()
 
+find_program(PYTHON3 python3)
+if(GRAPE_PROGRAMS AND PYTHON3 AND NOT GRAPE_SANITIZE AND NOT GRAPE_MINIMAL)
+    add_test(NAME bench_page COMMAND ${PROJECT_SOURCE_DIR}/tests/bench_page.sh ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+    set_tests_properties(bench_page PROPERTIES TIMEOUT 120)
+endif()
+
 # The tutorial in C++17, where there is a C++ compiler.
 if(EXISTS ${PROJECT_SOURCE_DIR}/tests/cxx_tutorial.cpp)
     include(CheckLanguage)

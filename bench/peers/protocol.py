@@ -5,7 +5,8 @@ A side is started with `--batch N --threads N` and options of its workload, and 
     info               info NAME VERSION SETTINGS...
     load FILE.npz      ok            w0.. initial weights in Keras's get_weights() order, x [n, ...], y [n, ...] one-hot;
                                      every batch is `batch` consecutive rows; optimizer state and step count start anew
-    losses K           losses L1 .. LK   trains K steps from where it stands; each batch's own loss before its update
+    losses K           losses SECONDS L1 .. LK   trains on the first K batches, right after load; how long the first step
+                                     took; each batch's own loss before its update
     steps N            time SECONDS      trains N steps, going round over the rows; the last one is finished
     output FILE.npy    ok            writes the predictions (probabilities) of the first batch
     calls N            time SECONDS      predicts N times, a batch a call, going round; each call's result is there
@@ -55,7 +56,11 @@ def serve(side):
                 side.load(rest[0])
                 answer = "ok"
             elif word == "losses":
-                answer = "losses " + " ".join(f"{v:.9g}" for v in (side.loss() for _ in range(int(rest[0]))))
+                start = time.perf_counter()
+                losses = [side.loss()]
+                seconds = time.perf_counter() - start
+                losses += [side.loss() for _ in range(1, int(rest[0]))]
+                answer = f"losses {seconds:.9f} " + " ".join(f"{v:.9g}" for v in losses)
             elif word in ("steps", "calls"):
                 work = side.run if word == "steps" else side.call
                 start = time.perf_counter()
