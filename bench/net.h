@@ -1,5 +1,5 @@
-/* bench/net.h: what the workloads share: a model trained by gr_fit, or asked by gr_predict, on the round of batches
- * that was loaded.
+/* bench/net.h: what the workloads share: a model trained by gr_fit, or asked through a gr_predictor, on the round of
+ * batches that was loaded.
  *
  *     static gr_model *network(const bench_options *o) { ... gr_compile(m, ...); return m; }
  *     int main(int argc, char **argv) { return bench_net(network, argc, argv); } */
@@ -12,8 +12,9 @@ enum { BENCH_WEIGHTS = 128, BENCH_ROUND = 16 };
 static struct {
     gr_model *(*network)(const bench_options *o); /* a compiled model, or NULL */
     gr_model *model;
-    gr_array *x, *y;
-    gr_array *part[BENCH_ROUND]; /* x, a batch each: what gr_predict is called with */
+    gr_predictor *predictor; /* made with the first call */
+    gr_array *x, *y, *result;
+    gr_array *part[BENCH_ROUND]; /* x, a batch each: what it is called with */
     int batch, n_parts;
     int64_t calls;
     int noted, wanted; /* of losses K */
@@ -23,12 +24,14 @@ static struct {
 
 static inline void bench_clear(void)
 {
-    gr_model_free(bench.model), gr_array_free(bench.x), gr_array_free(bench.y);
+    gr_predictor_free(bench.predictor), gr_model_free(bench.model);
+    gr_array_free(bench.x), gr_array_free(bench.y), gr_array_free(bench.result);
     for (int i = 0; i < bench.n_parts; i++)
         gr_array_free(bench.part[i]);
     bench.n_parts = 0;
     bench.model = NULL;
-    bench.x = bench.y = NULL;
+    bench.predictor = NULL;
+    bench.x = bench.y = bench.result = NULL;
 }
 
 static inline gr_status bench_load(const bench_options *o, gr_npz *npz)
@@ -96,21 +99,27 @@ static inline gr_status bench_run(int64_t n)
     return h ? GR_OK : gr_error();
 }
 
-static inline gr_array *bench_predict(int64_t i)
+static inline gr_status bench_predict(int64_t i)
 {
-    return gr_predict(bench.model, GR_LIST(bench.part[i % bench.n_parts]), .batch_size = bench.batch);
+    gr_shape shape;
+    if (!bench.predictor && (bench.predictor = gr_predictor_new(bench.model, .max_batch = bench.batch)))
+        bench.result = gr_array_new(gr_predictor_output(bench.predictor, 0, bench.batch, &shape), shape);
+    if (!bench.result)
+        return gr_error();
+    return gr_predictor_run(bench.predictor, GR_LIST(bench.part[i % bench.n_parts]), GR_LIST(bench.result));
 }
 
 static inline gr_array *bench_output(void)
 {
-    return bench_predict(0);
+    return bench_predict(0) == GR_OK ? gr_array_copy(bench.result) : NULL;
 }
 
 static inline gr_status bench_call(int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        gr_array_free(bench_predict(bench.calls++));
-    return gr_error();
+    gr_status s = GR_OK;
+    for (int64_t i = 0; i < n && s == GR_OK; i++)
+        s = bench_predict(bench.calls++);
+    return s;
 }
 
 static inline int bench_net(gr_model *(*network)(const bench_options *o), int argc, char **argv)
