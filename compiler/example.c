@@ -4,14 +4,14 @@
  * run together with the elementwise work and the sums around them, a few examples at a time, so that what one makes is
  * still in the cache when the next reads it. Every value made in the group is one run of memory per example; hence the
  * nodes need not agree on rows and columns, each has a plane of its own (layout.h). */
-#include "compiler/layout.h"
+#include "compiler/code.h"
 
 enum {
     TASK_BYTES = 192 << 10, /* made by a task, where there is a choice */
     MOST_BYTES = 768 << 10, /* by one example: more would not stay in the second-level cache */
     TASKS = 16,             /* wanted at least */
     FEW = 8,                /* examples: they do not occupy many threads */
-    FEW_ELEMENTS = 1 << 16, /* of the largest value: below this one thread is enough */
+    FEW_NS = 20000,         /* of all of them on one thread: below this one is enough */
 };
 
 typedef struct {
@@ -182,6 +182,19 @@ static int64_t live_bytes(const set *s)
     return most;
 }
 
+/* Of the evals, which are most of it, on one thread. */
+static double time_of(const set *s)
+{
+    double ns = 0;
+    for (int i = 0; i < s->n; i++) {
+        const gr__pnode *n = at(s, i);
+        double count = (double)count_of(s, n->value);
+        if (n->by_example)
+            ns += gr__eval_ns(n->node->op->flops && n->low ? n->node->op->flops(n->low) : count, count);
+    }
+    return ns;
+}
+
 static bool cut_into_tasks(set *s)
 {
     gr__layout *l = s->l;
@@ -190,7 +203,7 @@ static bool cut_into_tasks(set *s)
     if (each > MOST_BYTES)
         return false;
     s->why = "L9: too few examples to share among threads";
-    if (n < FEW && l->cols * n > FEW_ELEMENTS)
+    if (n < FEW && time_of(s) > FEW_NS)
         return false;
     l->tile_rows = each ? TASK_BYTES / each : at_most;
     l->tile_rows = l->tile_rows > at_most ? at_most : l->tile_rows < 1 ? 1 : l->tile_rows;

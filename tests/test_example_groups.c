@@ -82,6 +82,16 @@ static void a_few_large_examples_are_left_to_all_threads(void)
     gr__plan_free(p);
     gr__graph_free(&g);
     gr_tape_free(n.tape);
+    n = network(48, false); /* 0.9 and 3 MFLOP each */
+    p = plan_of(&n, &g, 1, 0);
+    CU_ASSERT(p && example_groups(p) > 0);
+    int shared = 0;
+    for (int i = 0; p && i < p->n_groups; i++)
+        shared += p->group[i].opaque && p->step[p->group[i].step].tasks > 1;
+    CU_ASSERT_EQUAL(shared, 1);
+    gr__plan_free(p);
+    gr__graph_free(&g);
+    gr_tape_free(n.tape);
 }
 
 static gr_array *drawn(gr_shape s, int seed)
