@@ -166,7 +166,7 @@ static gr_status call(gr_build *b, const gr_layer *spec, int n_in, gr_tensor *co
     }
     if (!k->call_n)
         return gr_fail(GR_EARG, spec->at, "%s: kind: expected .call or .call_n", k->name);
-    if (n_out != (k->n_out ? k->n_out : 1))
+    if (k->n_out >= 0 && n_out != (k->n_out ? k->n_out : 1))
         return gr_fail(
             GR_EARG, spec->at, "%s: argument outputs: expected %d, found %d", k->name, k->n_out ? k->n_out : 1, n_out);
     GR_TRY(k->call_n(b, spec, n_in, in, n_out, out));

@@ -18,7 +18,7 @@ typedef struct gr_layer_kind {
     gr_tensor *(*call)(gr_build *b, const void *spec, gr_tensor *x);
     /* or any number: */
     gr_status (*call_n)(gr_build *b, const void *spec, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out);
-    int n_out; /* of call_n; 0 counts as 1 */
+    int n_out; /* of call_n; 0 counts as 1, -1 is as many as are asked for */
 } gr_layer_kind;
 typedef struct gr_layer {
     const gr_layer_kind *kind;

@@ -70,7 +70,7 @@ gr_status gr_gradcheck_at(gr_at at, const gr_layer_gradcheck_opts *o)
     gr_status status = layer ? GR_OK : gr_error();
     s.layer = layer;
     c.ctx = &s;
-    c.n_out = layer && layer->kind->n_out ? layer->kind->n_out : 1;
+    c.n_out = layer && layer->kind->n_out > 0 ? layer->kind->n_out : 1;
     for (int i = 0; status == GR_OK && i < 8 && (i == 0 || o->more[i - 1].rank); i++, c.n_in++)
         if (!(c.in[i] = random_input(i ? o->more[i - 1] : o->shape, o->seed, (uint64_t)i)))
             status = gr_error();

@@ -20,6 +20,16 @@ static gr_layer *layer_of(const fixture *f, int i)
     }
     if (strcmp(kind, "Reshape") == 0)
         return gr_spec_copy(gr_Reshape(fixture_list(f, i, "options", "target_shape")));
+    if (fixture_value(f, i, "options", "layer", value, sizeof value)) { /* a layer around this one */
+        fixture_spec(f, i, "kind", "options", text, sizeof text);
+        char *inner = strstr(text, "layer=") + strlen("layer=");
+        *strpbrk(inner, ", ") = '(';
+        gr_layer *own = gr_spec_parse(inner, gr__layers, "layer", GR_HERE), *around = NULL;
+        if (own)
+            around = gr_spec_copy(strcmp(kind, "Bidirectional") == 0 ? gr_Bidirectional(own) : gr_TimeDistributed(own));
+        gr_spec_free(own);
+        return around;
+    }
     return gr_spec_parse(fixture_spec(f, i, "kind", "options", text, sizeof text), gr__layers, "layer", GR_HERE);
 }
 
@@ -204,8 +214,18 @@ static void embedding_agrees_with_keras(void)
     check_cases("layers_seq.npz", "layer_norm", 1);
 }
 
+static void recurrent_layers_agree_with_keras(void)
+{
+    check_cases("layers_seq.npz", "simplernn", 5);
+    check_cases("layers_seq.npz", "lstm", 6);
+    check_cases("layers_seq.npz", "gru", 6);
+    check_cases("layers_seq.npz", "bidirectional", 2);
+    check_cases("layers_seq.npz", "time_distributed", 1);
+}
+
 GR_SUITE("layers against Keras", GR_TEST(dense_layers_agree_with_keras), GR_TEST(batch_normalization_agrees_with_keras),
     GR_TEST(layer_normalization_agrees_with_keras), GR_TEST(activations_agree_with_keras),
     GR_TEST(activations_stay_right_far_out), GR_TEST(the_other_layers_agree_with_keras),
     GR_TEST(convolutions_agree_with_keras), GR_TEST(pooling_agrees_with_keras),
-    GR_TEST(padding_cropping_and_enlarging_agree_with_keras), GR_TEST(embedding_agrees_with_keras))
+    GR_TEST(padding_cropping_and_enlarging_agree_with_keras), GR_TEST(embedding_agrees_with_keras),
+    GR_TEST(recurrent_layers_agree_with_keras))

@@ -145,6 +145,56 @@ typedef struct {
 extern GR_API const gr_layer_kind gr_Embedding_kind;
 #define gr_Embedding(...) GR_SPEC(gr_Embedding, .input_dim = __VA_ARGS__)
 
+/* Recurrent layers over x [B, steps, n].
+ *   results  the last state [B, units]; all of them [B, steps, units] with return_sequences. By gr_apply_n also the
+ *            last states (h, and c of an LSTM) as further results, and first states as further inputs (else zero)
+ *   weights  kernel [n, g units], recurrent_kernel [units, g units], bias [g units]; g is 4 of an LSTM (input, forget,
+ *            candidate, output), 3 of a GRU (update, reset, candidate), with a bias [2, 3 units] unless no_reset_after
+ *   options  activation ("tanh"), recurrent_activation ("sigmoid"); go_backwards: from the last step to the first, and
+ *            so are the results; dropout of x and recurrent_dropout of the state, one mask for all steps;
+ *            no_unit_forget_bias: an LSTM's bias starts at zero, else forget gates' at 1 unless a bias_initializer is
+ *            given
+ *   speed    LSTM and GRU are ops of their own; SimpleRNN, other activations, no_reset_after and recurrent_dropout go
+ *            step by step (gr_scan), and only then has the gradient a gradient
+ *   source   Hochreiter & Schmidhuber 1997; Cho et al. 2014, arXiv:1406.1078 */
+typedef struct {
+    gr_layer base;
+    int units;                                     /* >= 1 */
+    const char *activation, *recurrent_activation; /* tanh, sigmoid; a SimpleRNN has only the first */
+    const char *kernel_initializer, *recurrent_initializer, *bias_initializer; /* glorot_uniform, orthogonal, zeros */
+    const gr_initializer *kernel_initializer_spec, *recurrent_initializer_spec, *bias_initializer_spec;
+    double dropout, recurrent_dropout; /* 0 .. 1 */
+    bool no_bias, return_sequences, go_backwards;
+    bool no_unit_forget_bias; /* LSTM */
+    bool no_reset_after;      /* GRU: resets the state before the product with it */
+    const char *name;
+} gr_LSTM_spec;
+typedef gr_LSTM_spec gr_GRU_spec, gr_SimpleRNN_spec;
+extern GR_API const gr_layer_kind gr_LSTM_kind, gr_GRU_kind, gr_SimpleRNN_kind;
+#define gr_LSTM(...)      GR_SPEC(gr_LSTM, .units = __VA_ARGS__)
+#define gr_GRU(...)       GR_SPEC(gr_GRU, .units = __VA_ARGS__)
+#define gr_SimpleRNN(...) GR_SPEC(gr_SimpleRNN, .units = __VA_ARGS__)
+
+/* A recurrent layer from both ends: gr_Bidirectional(gr_LSTM(64, .return_sequences = true)). What the other one gives
+ * is turned round and merged by merge_mode: "concat" (side by side), "sum", "mul" or "ave". */
+typedef struct {
+    gr_layer base;
+    const gr_layer *layer;
+    const char *merge_mode; /* concat */
+    const char *name;
+} gr_Bidirectional_spec;
+extern GR_API const gr_layer_kind gr_Bidirectional_kind;
+#define gr_Bidirectional(...) GR_SPEC(gr_Bidirectional, .layer = __VA_ARGS__)
+
+/* A layer for every step of [B, steps, ...], with the same weights: gr_TimeDistributed(gr_Dense(10)). */
+typedef struct {
+    gr_layer base;
+    const gr_layer *layer;
+    const char *name;
+} gr_TimeDistributed_spec;
+extern GR_API const gr_layer_kind gr_TimeDistributed_kind;
+#define gr_TimeDistributed(...) GR_SPEC(gr_TimeDistributed, .layer = __VA_ARGS__)
+
 /* x above the threshold, negative_slope * (x - threshold) below; never above max_value (0: no limit). */
 typedef struct {
     gr_layer base;

@@ -113,4 +113,5 @@ const gr_kind_entry gr__layers[] = {
     KIND(AveragePooling1D), KIND(AveragePooling2D), KIND(GlobalMaxPooling1D), KIND(GlobalMaxPooling2D),
     KIND(GlobalAveragePooling1D), KIND(GlobalAveragePooling2D), KIND(ZeroPadding2D), KIND(Cropping2D),
     KIND(UpSampling2D), KIND(ReLU), KIND(LeakyReLU), KIND(ELU), KIND(Softmax), KIND(Add), KIND(Multiply),
-    KIND(Subtract), KIND(Average), KIND(Maximum), KIND(Minimum), KIND(Concatenate), {NULL, NULL}};
+    KIND(Subtract), KIND(Average), KIND(Maximum), KIND(Minimum), KIND(Concatenate),
+    KIND(LSTM), KIND(GRU), KIND(SimpleRNN), KIND(Bidirectional), KIND(TimeDistributed), {NULL, NULL}};
