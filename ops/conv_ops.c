@@ -509,6 +509,16 @@ static gr_tensor *convolution(gr_at at, const char *op, const gr_conv_args *args
     return gr_apply_op_at(at, &gr_op_conv, &w, 2, in);
 }
 
+gr_tensor *gr__conv_first(gr_at at, gr_tensor *y, const int64_t *sizes)
+{
+    if (y->node->op != &gr_op_conv)
+        return y;
+    gr__window w = *(const gr__window *)y->node->attr;
+    for (int i = 0; i < w.after.rank; i++)
+        w.after.dim[i] -= (y->shape.dim[1 + i] - sizes[i]) * w.strides.dim[i];
+    return gr_apply_op_at(at, &gr_op_conv, &w, 2, y->node->in);
+}
+
 gr_tensor *gr_conv_at(gr_at at, const gr_conv_args *args)
 {
     return convolution(at, "conv", args, args->kernel);

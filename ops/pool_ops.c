@@ -7,6 +7,7 @@
  *
  * So x is not needed any more once it is pooled. The loops are in kernels/pool_kernels.c. */
 #include "ops/pool_ops.h"
+#include "ops/elementwise.h"
 #include "ops/kernels/pool_kernels.h"
 #include "ops/ops_impl.h"
 #include "ops/window.h"
@@ -19,8 +20,8 @@ static const gr_field pool_fields[] = {POOL_FIELDS, {0}};
 static const gr_field into_fields[] = {POOL_FIELDS, GR_SHAPE_FIELD(gr__window, into), {0}};
 static const char *const x_name[] = {"x"}, *const dy_name[] = {"dy"}, *const pick_names[] = {"x", "code"},
                          *const grad_names[] = {"dy", "code"};
-extern const gr_op gr_op_max_pool, gr_op_max_pool_pick, gr_op_max_pool_input_grad, gr_op_average_pool,
-    gr_op_average_pool_input_grad;
+extern const gr_op gr_op_relu, gr_op_add, gr_op_max_pool, gr_op_max_pool_pick, gr_op_max_pool_input_grad,
+    gr_op_average_pool, gr_op_average_pool_input_grad;
 
 static gr__window without_holes(const void *attr, int n)
 {
@@ -292,6 +293,74 @@ POOL_OP(average_pool_input_grad, "dy spread evenly over the elements of its wind
     ONE((1, 1, 1, 67), W2(2, 2, 2, 2, 0, 0, 0, 0, INTO(2, 2))), ONE((2, 3, 3), W1(3, 2, 0, 0, INTO(7))),
     ONE((0, 2, 2, 2), W2(2, 2, 2, 2, 0, 0, 0, 0, INTO(4, 4))));
 
+/* ---- what max_pool lets follow it instead of going before -------------------------------------------------------
+ * relu and the addition of a number to each channel keep elements in order, so the largest result is that of the
+ * largest element: done to what pooling leaves they cost a part, and so do their gradients. Results of a convolution
+ * that no window reads are not computed at all. */
+
+enum { LATER = 4 };
+
+/* Is b the same for all elements of an image that a window of x may hold? */
+static bool is_level(const gr_tensor *b, const gr_tensor *x)
+{
+    const int64_t lead = x->shape.rank - b->shape.rank;
+    for (int64_t i = 0; i < b->shape.rank; i++)
+        if (lead + i > 0 && i < b->shape.rank - 1 && b->shape.dim[i] != 1)
+            return false;
+    return lead >= 0;
+}
+
+/* x before a relu (*b is NULL) or before b was added; NULL: it is neither. */
+static gr_tensor *before(gr_tensor *x, gr_tensor **b)
+{
+    const gr__node *node = x->node;
+    *b = NULL;
+    if (node->op == &gr_op_relu)
+        return node->in[0];
+    for (int i = 0; node->op == &gr_op_add && i < 2; i++)
+        if (gr_shape_equal(node->in[i]->shape, x->shape) && is_level(node->in[1 - i], x)) {
+            *b = node->in[1 - i];
+            return node->in[i];
+        }
+    return NULL;
+}
+
+/* How much of x the windows reach, along each axis; false unless they leave at most half as many results. */
+static bool shrinks(const gr__window *w, const gr_tensor *x, int n, int64_t *reach)
+{
+    double kept = 1;
+    for (int i = 0; i < n; i++) {
+        const int64_t in = x->shape.dim[1 + i], size = w->size.dim[i], stride = w->strides.dim[i];
+        const int64_t padding = w->before.dim[i] + w->after.dim[i];
+        const bool given = w->strides.rank == n && w->before.rank == n && w->after.rank == n;
+        if (!given || stride < 1 || size < 1 || padding < 0 || in < 1 || in > INT32_MAX || in + padding < size)
+            return false; /* impossible, as max_pool will say */
+        const int64_t out = (in + padding - size) / stride + 1;
+        kept *= (double)out / (double)in;
+        reach[i] = (out - 1) * stride - w->before.dim[i] + size;
+        reach[i] = reach[i] < in ? reach[i] : in;
+    }
+    return kept <= 0.5;
+}
+
+static gr_tensor *max_pool(gr_at at, gr_tensor *x, const gr__window *w, int n)
+{
+    gr_tensor *added[LATER], *under;
+    int64_t reach[GR_WINDOW_AXES];
+    int count = 0;
+    const bool fewer = (n == 1 || n == 2) && w->size.rank == n && shrinks(w, x, n, reach);
+    while (fewer && count < LATER && (under = before(x, &added[count]))) {
+        x = under;
+        count++;
+    }
+    if (fewer)
+        x = gr__conv_first(at, x, reach);
+    gr_tensor *y = gr_apply_op_at(at, &gr_op_max_pool, w, 1, &x);
+    while (count-- > 0)
+        y = added[count] ? gr_add_at(at, y, added[count]) : gr_relu_at(at, y);
+    return y;
+}
+
 /* ---- the public functions ---------------------------------------------------------------------------------------- */
 
 static gr_tensor *pooling(gr_at at, const gr_op *op, const gr_pool_args *args)
@@ -309,7 +378,7 @@ static gr_tensor *pooling(gr_at at, const gr_op *op, const gr_pool_args *args)
             return GR_BAD;
         w.dilation = (gr_shape){0}; /* no attribute of theirs */
     }
-    return gr_apply_op_at(at, op, &w, 1, &x);
+    return op == &gr_op_max_pool ? max_pool(at, x, &w, n) : gr_apply_op_at(at, op, &w, 1, &x);
 }
 
 gr_tensor *gr_max_pool_at(gr_at at, const gr_pool_args *args)

@@ -22,7 +22,7 @@ gr_status gr__window_infer(const gr_infer *f, const gr__window *a, int n, const 
     GR_TRY(entries(f, "strides", a->strides, n, 1));
     GR_TRY(entries(f, "dilation", a->dilation, n, 1));
     GR_TRY(entries(f, "before", a->before, n, 0));
-    GR_TRY(entries(f, "after", a->after, n, 0));
+    GR_TRY(entries(f, "after", a->after, n, -INT32_MAX));
     for (int i = 0; i < n; i++) {
         int64_t extent, padded;
         if (size[i] < 1 || size[i] > INT32_MAX)
@@ -103,6 +103,13 @@ bool gr__window_options(
     out->dilation = gr__per_axis(o->dilation, all(n, 1), n);
     out->before = gr__per_axis(o->before, all(n, 0), n);
     out->after = gr__per_axis(o->after, all(n, 0), n);
+    for (int i = 0; by_hand && out->after.rank == n && i < n; i++)
+        if (out->after.dim[i] < 0) {
+            char text[200];
+            gr_op_fail(at, GR_ESHAPE, o->op, "after", o->n_operands, o->operand, "expected %d sizes of 0 or more, "
+                "found %s", n, gr_shape_text(out->after, text, sizeof text));
+            return false;
+        }
     for (int i = 0; (same || causal) && i < n; i++) {
         const int64_t stride = out->strides.dim[i], dilation = out->dilation.dim[i];
         if (out->strides.rank != n || out->dilation.rank != n || stride < 1 || stride > INT32_MAX || dilation < 1 ||

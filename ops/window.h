@@ -13,7 +13,7 @@ typedef struct {
     gr_shape size;    /* of the window, where no kernel says it */
     gr_shape strides; /* 1 or more */
     gr_shape dilation;
-    gr_shape before, after; /* padding */
+    gr_shape before, after; /* padding; what is less than 0 after is not read */
     gr_shape into;          /* of gradients: sizes of the result that no operand tells */
 } gr__window;
 
@@ -45,6 +45,10 @@ typedef struct {
  * gr__window_infer. */
 bool gr__window_options(
     gr_at at, const gr__window_opts *o, int n, const int64_t *in, const int64_t *size, gr__window *out);
+
+/* The first results of y along the axes between, `sizes` of them each, if y is a convolution that computes more; else
+ * y. */
+gr_tensor *gr__conv_first(gr_at at, gr_tensor *y, const int64_t *sizes);
 
 /* s with one entry for each of n axes: no entry gives those of `otherwise`, one stands for all. */
 gr_shape gr__per_axis(gr_shape s, gr_shape otherwise, int n);

@@ -160,6 +160,62 @@ static void batch_and_channels_may_be_multiples_of_b(void)
     gr_tape_free(t);
 }
 
+static gr_tensor *drawn(gr_tape *t, gr_dtype real, gr_shape s, int seed)
+{
+    const double n = (double)gr_shape_size(s);
+    gr_tensor *i = gr_add(gr_reshape(gr_arange(t, 0, n, .dtype = GR_F64), s), gr_number(t, GR_F64, 1000 * seed));
+    return gr_cast(gr_sin(gr_mul(gr_square(i), gr_number(t, GR_F64, 0.37))), real);
+}
+
+/* Without going through max_pool: windows of 2 x 2 side by side as axes of their own. */
+static gr_tensor *by_axes(gr_tensor *x)
+{
+    const gr_shape s = gr_shape_of(x);
+    const int64_t h = s.dim[1] / 2, w = s.dim[2] / 2;
+    x = gr_slice(x, .stop = GR_SHAPE(s.dim[0], 2 * h, 2 * w, s.dim[3]));
+    return gr_max(gr_reshape(x, GR_SHAPE(s.dim[0], h, 2, w, 2, s.dim[3])), .axes = GR_SHAPE(2, 4));
+}
+
+static void relu_and_bias_follow_with_the_same_numbers_and_gradients(void)
+{
+    for (int i = 0; i < 8; i++) {
+        const bool same = i & 1, strides = i & 2;
+        const gr_dtype real = i & 4 ? GR_F64 : GR_F32;
+        gr_tape *t = gr_tape_new();
+        gr_tensor *in[] = {drawn(t, real, GR_SHAPE(2, 11, 13, 3), 1), drawn(t, real, GR_SHAPE(3, 3, 3, 5), 2),
+            drawn(t, real, GR_SHAPE(5), 3)}, *g[2][3];
+        gr_tensor *y = gr_conv(in[0], in[1], .padding = same ? "same" : "valid", .strides = GR_SHAPE(strides ? 2 : 1));
+        gr_tensor *z = gr_relu(gr_add(y, in[2])), *p = gr_max_pool(z, GR_SHAPE(2)), *want = by_axes(z);
+        CU_ASSERT_STRING_EQUAL(p->node->op->name, "relu");
+        const gr_shape of_p = gr_shape_of(p), pooled = gr_shape_of(p->node->in[0]->node->in[0]->node->in[0]);
+        CU_ASSERT(pooled.dim[1] == 2 * of_p.dim[1] && pooled.dim[2] == 2 * of_p.dim[2]);
+        gr_tensor *dy = drawn(t, real, gr_shape_of(want), 4);
+        gr_array *a = gr_eval(want);
+        GR_EXPECT(a && agree(p, a, 0), "case %d: %s", i, gr_error_message());
+        gr_array_free(a);
+        CU_ASSERT(gr_grad_with(1, &p, &dy, in, 3, g[0]) == GR_OK && gr_grad_with(1, &want, &dy, in, 3, g[1]) == GR_OK);
+        for (int k = 0; k < 3; k++) {
+            a = gr_eval(g[1][k]);
+            GR_EXPECT(a && agree(g[0][k], a, real == GR_F64 ? 1e-12 : 1e-4), "case %d: gradient %d", i, k);
+            gr_array_free(a);
+        }
+        gr_tape_free(t);
+    }
+}
+
+static void what_does_not_keep_order_stays_before(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = drawn(t, GR_F32, GR_SHAPE(2, 6, 6, 3), 1);
+    CU_ASSERT_STRING_EQUAL(gr_max_pool(gr_neg(x), GR_SHAPE(2))->node->op->name, "max_pool");
+    gr_tensor *columns = drawn(t, GR_F32, GR_SHAPE(6, 3), 2); /* differs along an axis of the window */
+    CU_ASSERT_STRING_EQUAL(gr_max_pool(gr_add(x, columns), GR_SHAPE(2))->node->op->name, "max_pool");
+    CU_ASSERT_STRING_EQUAL(gr_max_pool(gr_add(x, x), GR_SHAPE(2))->node->op->name, "max_pool");
+    /* as many results as elements: nothing to be had */
+    CU_ASSERT_STRING_EQUAL(gr_max_pool(gr_relu(x), GR_SHAPE(2), GR_SHAPE(1))->node->op->name, "max_pool");
+    gr_tape_free(t);
+}
+
 static void impossible_options_are_named(void)
 {
     gr_tape *t = gr_tape_new();
@@ -177,6 +233,7 @@ static void impossible_options_are_named(void)
             {.x = x, .size = GR_SHAPE(7)}},
         {"strides: expected 2 sizes of 1 or more, found [0, 0]", {.x = x, .size = GR_SHAPE(2), .strides = GR_SHAPE(0)}},
         {"size: expected an element of x in every window", {.x = x, .size = GR_SHAPE(2), .before = GR_SHAPE(2)}},
+        {"after: expected 2 sizes of 0 or more, found [-1, -1]", {.x = x, .size = GR_SHAPE(2), .after = GR_SHAPE(-1)}},
         {"x: expected rank 3 or 4, found [6, 6]", {.x = m, .size = GR_SHAPE(2)}},
         {"x: expected a tensor, found NULL", {.x = NULL, .size = GR_SHAPE(2)}},
         {"x: expected float32 or float64, found int32", {.x = gr_cast(x, GR_I32), .size = GR_SHAPE(2)}},
@@ -196,4 +253,5 @@ static void impossible_options_are_named(void)
 GR_SUITE("ops/pool_ops.c", GR_TEST(results_and_gradients_are_those_of_a_plain_loop),
     GR_TEST(the_first_of_equal_elements_gets_the_gradient), GR_TEST(a_nan_is_the_largest_and_gets_the_gradient),
     GR_TEST(padding_is_never_the_largest_and_does_not_count), GR_TEST(batch_and_channels_may_be_multiples_of_b),
+    GR_TEST(relu_and_bias_follow_with_the_same_numbers_and_gradients), GR_TEST(what_does_not_keep_order_stays_before),
     GR_TEST(impossible_options_are_named))
