@@ -12,12 +12,13 @@ typedef struct {
     void (*rows)(const gr__panel *p);
     void (*cols)(const gr__panel *p);
     void (*u8)(const uint8_t *x, int64_t n, float *y);
+    void (*to_bool)(const float *x, int64_t n, uint8_t *y);
 } build;
 static const build builds[] = {
-    {GR_ISA_BASE, gr__panel_rows_base, gr__panel_cols_base, gr__load_u8_base},
+    {GR_ISA_BASE, gr__panel_rows_base, gr__panel_cols_base, gr__load_u8_base, gr__store_bool_base},
 #ifdef __x86_64__
-    {GR_ISA_AVX2, gr__panel_rows_avx2, gr__panel_cols_avx2, gr__load_u8_avx2},
-    {GR_ISA_AVX512, gr__panel_rows_avx512, gr__panel_cols_avx512, gr__load_u8_avx512},
+    {GR_ISA_AVX2, gr__panel_rows_avx2, gr__panel_cols_avx2, gr__load_u8_avx2, gr__store_bool_avx2},
+    {GR_ISA_AVX512, gr__panel_rows_avx512, gr__panel_cols_avx512, gr__load_u8_avx512, gr__store_bool_avx512},
 #endif
 };
 enum { BUILDS = sizeof builds / sizeof *builds, MOST = 200 };
@@ -134,6 +135,12 @@ static void loads_convert(void)
         builds[b].u8(u8, 19, y);
         for (int i = 0; i < 19; i++)
             CU_ASSERT_EQUAL(y[i], u8[i]);
+        y[3] = NAN, y[5] = -0.0f;
+        uint8_t truth[20] = {[19] = 77};
+        builds[b].to_bool(y, 19, truth);
+        for (int i = 0; i < 19; i++)
+            CU_ASSERT_EQUAL(truth[i], i != 0 && i != 5);
+        CU_ASSERT_EQUAL(truth[19], 77);
     }
     gr__load(GR_I64, i64, 1, 3, y, false);
     CU_ASSERT(y[0] == -5 && y[1] == 7 && y[2] == 1 << 20);

@@ -8,11 +8,12 @@ typedef struct {
     void (*rows)(const gr__panel *p);
     void (*cols)(const gr__panel *p);
     void (*u8)(const uint8_t *x, int64_t n, float *y);
+    void (*to_bool)(const float *x, int64_t n, uint8_t *y);
 } build;
 
 #define BUILD(isa)                                                                                                     \
     {                                                                                                                  \
-        gr__panel_rows_##isa, gr__panel_cols_##isa, gr__load_u8_##isa                                                  \
+        gr__panel_rows_##isa, gr__panel_cols_##isa, gr__load_u8_##isa, gr__store_bool_##isa                            \
     }
 static const build builds[GR_ISA_COUNT] = {
     [GR_ISA_BASE] = BUILD(base),
@@ -187,8 +188,10 @@ void gr__store(gr_dtype to, void *y, int64_t n, const void *x, bool f64)
         CONVERT(float, double);
     } else if (to == GR_F64) {
         CONVERT(double, float);
-    } else {
+    } else if (f64) {
         for (int64_t i = 0; i < n; i++)
-            ((uint8_t *)y)[i] = f64 ? ((const double *)x)[i] != 0 : ((const float *)x)[i] != 0;
+            ((uint8_t *)y)[i] = ((const double *)x)[i] != 0;
+    } else {
+        builds[gr__cpu_isa()].to_bool(x, n, y);
     }
 }

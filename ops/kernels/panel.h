@@ -31,7 +31,8 @@ void gr__store(gr_dtype to, void *y, int64_t n, const void *x, bool f64);
 #define GR_PANEL_BUILD(isa)                                                                                            \
     void gr__panel_rows_##isa(const gr__panel *p);                                                                     \
     void gr__panel_cols_##isa(const gr__panel *p);                                                                     \
-    void gr__load_u8_##isa(const uint8_t *x, int64_t n, float *y);
+    void gr__load_u8_##isa(const uint8_t *x, int64_t n, float *y);                                                     \
+    void gr__store_bool_##isa(const float *x, int64_t n, uint8_t *y);
 GR_PANEL_BUILD(base)
 #ifdef __x86_64__
 GR_PANEL_BUILD(avx2)

@@ -203,3 +203,15 @@ void GR_ISA_NAME(gr__load_u8)(const uint8_t *x, int64_t n, float *y)
     for (; i < n; i++)
         y[i] = x[i];
 }
+
+void GR_ISA_NAME(gr__store_bool)(const float *x, int64_t n, uint8_t *y)
+{
+    int64_t i = 0;
+    for (; i + GR_W <= n; i += GR_W) {
+        vf one = vf_bool((vm)~vf_eq(vf_load(x + i), vf_set1(0)));
+        bytes b = __builtin_convertvector(__builtin_convertvector(one, vi), bytes);
+        memcpy(y + i, &b, GR_W);
+    }
+    for (; i < n; i++)
+        y[i] = x[i] != 0;
+}
