@@ -44,8 +44,8 @@ static void mark_needed(gr__plan *p)
             p->value[n->value + i].needed = true;
         for (int i = 0; i < n->node->n_in; i++) {
             gr__value *v = &p->value[gr__read_value(p, id, i)];
-            if (p->node[v->node].group != n->group)
-                v->needed = true;
+            if (p->node[v->node].group != n->group || v->root != p->node[v->node].value)
+                v->needed = true; /* of a node in a group only result 0 may lie in scratch */
         }
     }
     for (int i = 0; i < p->graph->n_out; i++)

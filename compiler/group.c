@@ -66,7 +66,20 @@ static int by_gain(const void *a, const void *b)
     return x->from - y->from;
 }
 
-/* A value with one reader need not be stored once that reader is in its group: twice the gain. */
+/* What a gradient reads of the forward pass, when it is kept for other parts of the gradient as well. */
+static bool kept_anyway(const state *s, int from, int to)
+{
+    const gr__plan *p = s->p;
+    if (p->node[from].node->phase != GR_PHASE_FORWARD || p->node[to].node->phase != GR_PHASE_BACKWARD)
+        return false;
+    for (int k = s->order.first_out[from]; k < s->order.first_out[from + 1]; k++)
+        if (s->order.out[k] != to && p->node[s->order.out[k]].node->phase == GR_PHASE_BACKWARD)
+            return true;
+    return false;
+}
+
+/* A value with one reader need not be stored once that reader is in its group: twice the gain. One that is kept anyway
+ * is no reason to compute a part of the gradient early and to keep that too: hardly any gain. */
 static bool find_edges(state *s)
 {
     const gr__plan *p = s->p;
@@ -79,9 +92,11 @@ static bool find_edges(state *s)
         const gr__value *v = &p->value[p->node[id].value];
         bool once = end - begin == 1 && !read_outside(p, id);
         for (int k = begin; k < end; k++)
-            if (groupable(&p->node[o->out[k]]) && (k == begin || o->out[k] != o->out[k - 1]))
-                s->edges[s->n_edges++] =
-                    (edge){id, o->out[k], (double)(v->count * gr_dtype_size(v->dtype)) * (once ? 2 : 1), NULL};
+            if (groupable(&p->node[o->out[k]]) && (k == begin || o->out[k] != o->out[k - 1])) {
+                double bytes = (double)(v->count * gr_dtype_size(v->dtype));
+                double gain = once ? 2 * bytes : kept_anyway(s, id, o->out[k]) ? bytes / 64 : bytes;
+                s->edges[s->n_edges++] = (edge){id, o->out[k], gain, NULL};
+            }
     }
     if (s->edges)
         qsort(s->edges, (size_t)s->n_edges, sizeof *s->edges, by_gain);

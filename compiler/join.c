@@ -32,6 +32,16 @@ static bool overwritten(const gr__code *c, int i, int k)
     return false;
 }
 
+/* A kernel for two instructions that share an operand, which is inner's second; NULL. */
+static gr_tile_fn sharing(const gr__instr *inner, const gr__instr *outer, int at)
+{
+    if (outer->n_x == 2 && inner->n_x == 3 && same_place(&outer->x[1 - at], &inner->x[1]))
+        return gr__tile_lerp(inner->tile, outer->tile);
+    if (outer->n_x == 3 && inner->n_x == 2 && at == 0 && same_place(&outer->x[2], &inner->x[1]))
+        return gr__tile_masked(inner->tile, outer->tile);
+    return NULL;
+}
+
 /* outer(.. inner ..) as one instruction in outer's place; false if there is no kernel. */
 static bool join(gr__code *c, int i, int k, int at)
 {
@@ -39,15 +49,15 @@ static bool join(gr__code *c, int i, int k, int at)
     both.n_x = 0;
     for (int x = 0; x < inner->n_x; x++)
         both.x[both.n_x++] = inner->x[x];
-    gr_tile_fn lerp = outer->n_x == 2 && inner->n_x == 3 && same_place(&outer->x[1 - at], &inner->x[1])
-                          ? gr__tile_lerp(inner->tile, outer->tile)
-                          : NULL;
-    if (inner->n_x + outer->n_x - 1 > GR_TILE_INPUTS && !lerp)
+    gr_tile_fn one = sharing(inner, outer, at);
+    if (inner->n_x + outer->n_x - 1 > GR_TILE_INPUTS && !one)
         return false;
-    both.tile = lerp ? lerp : gr__tile_pair(inner->tile, outer->tile, at);
+    both.tile = one ? one : gr__tile_pair(inner->tile, outer->tile, at);
     if (!both.tile)
         return false;
-    for (int x = 0; x < outer->n_x && !lerp; x++)
+    if (one && both.n_x == 2)
+        both.x[both.n_x++] = outer->x[1];
+    for (int x = 0; x < outer->n_x && !one; x++)
         if (x != at)
             both.x[both.n_x++] = outer->x[x];
     *outer = both;

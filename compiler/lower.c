@@ -320,7 +320,8 @@ static gr_status lower_eval(lowering *b, int i)
             touch(b, root, false);
     }
     for (int k = 1; k < n->node->n_out; k++)
-        touch(b, n->value + k, true);
+        if (o->arg_buffer[in.n_x + k] >= 0) /* else nobody reads it */
+            touch(b, n->value + k, true);
     eval_scratch(b, o);
     finish(b, i, in);
     return GR_OK;

@@ -129,8 +129,10 @@ gr_status gr__run_eval(const gr__run *run, const gr__instr *in, char *scratch, i
     for (int i = 0; i < c.n_in + c.n_out; i++) {
         const gr__place *own = i < c.n_in ? &in->x[i] : i == c.n_in ? &in->y : NULL;
         bool all = i < c.n_in && !(c.op->by_example >> i & 1);
-        arg[i].data = own && own->buffer < 0 ? scratch + own->offset
-                                             : example(run, o->arg_buffer[i], &arg[i], all ? 0 : first);
+        if (own && own->buffer < 0)
+            arg[i].data = scratch + own->offset;
+        else if (o->arg_buffer[i] >= 0)
+            arg[i].data = example(run, o->arg_buffer[i], &arg[i], all ? 0 : first);
     }
     c.seed = run->seed;
     c.step = run->step;

@@ -12,7 +12,8 @@ enum { ROUNDS = 8, PARTS = 16 };
 /* A pattern as a tree in an array, root first. */
 typedef struct {
     enum { ANY, NUMBER, POW2, INVERSE, OP } kind;
-    int letter;
+    int letter; /* of an OP: which stands for its result; -1: none */
+    int result;
     double number;
     const gr_op *op;
     int n_in, in[GR_TILE_INPUTS];
@@ -28,11 +29,23 @@ typedef struct {
 
 /* ---- reading rules ----------------------------------------------------------------------------------------------- */
 
+static int result_number(const char **s, int otherwise)
+{
+    if (**s != '#')
+        return otherwise;
+    *s += 2;
+    return (*s)[-1] - '0';
+}
+
 static int parse(pattern *p, const char **s)
 {
     while (**s == ' ')
         ++*s;
-    int me = p->n++;
+    int me = p->n++, letter = -1;
+    if (**s && (*s)[1] == '=') {
+        letter = **s - 'a';
+        *s += 2;
+    }
     size_t word = strspn(*s, "abcdefghijklmnopqrstuvwxyz_0123456789");
     char name[48] = "";
     if (me >= PARTS || word >= sizeof name)
@@ -45,16 +58,20 @@ static int parse(pattern *p, const char **s)
         p->part[me].kind = NUMBER;
         if (!gr__double_parse(*s, s, &p->part[me].number)) /* strtod would follow the program's locale */
             return -1;
-    } else if ((*s)[word] != '(') {
-        p->part[me].kind = strcmp(name, "pow2") == 0 ? POW2 : ANY;
+    } else if ((*s)[word] != '(' && (word == 1 || strcmp(name, "pow2") == 0)) {
+        p->part[me].kind = word == 1 ? ANY : POW2;
         p->part[me].letter = name[0] - 'a';
         *s += word;
+        p->part[me].result = result_number(s, -1);
     } else {
         p->part[me].kind = OP;
+        p->part[me].letter = letter;
         p->part[me].op = gr_op_named(name);
+        *s += word;
+        p->part[me].result = result_number(s, 0);
         if (!p->part[me].op)
             return -1;
-        for (*s += word; **s == '(' || **s == ',';) {
+        while (**s == '(' || **s == ',') {
             ++*s;
             int k = p->part[me].n_in < GR_TILE_INPUTS ? parse(p, s) : -1;
             if (k < 0)
@@ -86,6 +103,8 @@ static rule *read_rules(int *n)
 typedef struct {
     gr_tensor *letter[26];
     gr_tensor *pow2;
+    const gr__node *with_attr[PARTS]; /* matched nodes whose ops have attributes */
+    int n_with_attr;
 } match;
 
 /* Do all elements of a constant have one value? */
@@ -150,8 +169,14 @@ static bool fits(const pattern *p, int at, gr_tensor *x, match *m)
         return gr_dtype_is_float(x->dtype) && constant_value(x, &value) && fabs(frexp(value, &exponent)) == 0.5 &&
                exponent > -100 && exponent < 100;
     case OP:
-        return x->node->op == q->op && !q->op->attr_size && x->node->n_in == q->n_in &&
-               inputs_fit(p, at, q->op, x->node->in, m);
+        if (x->node->op != q->op || x->index != q->result || x->node->n_in != q->n_in ||
+            !inputs_fit(p, at, q->op, x->node->in, m))
+            return false;
+        if (q->op->attr_size)
+            m->with_attr[m->n_with_attr++] = x->node;
+        if (q->letter >= 0)
+            m->letter[q->letter] = x;
+        return true;
     default:
         return false;
     }
@@ -172,12 +197,32 @@ static gr_tensor *inverse(gr_tape *t, const gr__node *n, const gr_tensor *c)
     return gr_shape_size(c->shape) == 1 ? gr__constant_bytes(n->at, t, c->dtype, c->shape, &bits) : GR_BAD;
 }
 
+static gr_tensor *number(gr_tape *t, const gr__node *n, double c)
+{
+    const float f32 = (float)c;
+    gr_dtype dtype = n->out[0].dtype;
+    return gr_dtype_is_float(dtype)
+               ? gr__constant_bytes(n->at, t, dtype, GR_RANK0, dtype == GR_F32 ? (const void *)&f32 : &c)
+               : GR_BAD;
+}
+
+/* The attributes of the matched node of this op. */
+static const void *attributes(const match *m, const gr_op *op)
+{
+    for (int i = 0; i < m->n_with_attr; i++)
+        if (m->with_attr[i]->op == op)
+            return m->with_attr[i]->attr;
+    return NULL;
+}
+
 static gr_tensor *build(const pattern *p, int at, gr_tape *t, const gr__node *n, const match *m)
 {
     const part *q = &p->part[at];
     gr_tensor *in[GR_TILE_INPUTS];
     if (q->kind == ANY)
-        return m->letter[q->letter];
+        return q->result < 0 ? m->letter[q->letter] : gr_result(m->letter[q->letter], q->result);
+    if (q->kind == NUMBER)
+        return number(t, n, q->number);
     if (q->kind == INVERSE)
         return inverse(t, n, m->pow2);
     if (q->kind != OP)
@@ -185,7 +230,7 @@ static gr_tensor *build(const pattern *p, int at, gr_tape *t, const gr__node *n,
     for (int i = 0; i < q->n_in; i++)
         if (gr__is_bad(in[i] = build(p, q->in[i], t, n, m)))
             return GR_BAD;
-    return gr__node_instead(t, n, q->op, NULL, q->n_in, in);
+    return gr__node_instead(t, n, q->op, attributes(m, q->op), q->n_in, in);
 }
 
 /* ---- the pass ---------------------------------------------------------------------------------------------------- */

@@ -245,6 +245,7 @@ static void average_back_vjp(gr_vjp *v)
         .doc = text,                                                                                                   \
         .n_in = n,                                                                                                     \
         .n_out = results,                                                                                              \
+        .n_kept = (results)-1, /* the codes */                                                                         \
         .traits = GR_RANGED | GR_UNITS,                                                                                \
         .attrs = table,                                                                                                \
         .attr_size = sizeof(gr__window),                                                                               \

@@ -43,6 +43,9 @@ const gr__rule gr__rules[] = {
     {"abs(neg(x))", "abs(x)", false},
     {"logical_not(logical_not(x))", "x", false},
     {"where(logical_not(c), x, y)", "where(c, y, x)", false},
+    /* A window's gradient goes to its largest element: masking that before it is spread gives the same. */
+    {"where(greater(x, 0), max_pool_input_grad(g, c=max_pool#1(x)), 0)",
+        "max_pool_input_grad(where(greater(c#0, 0), g, 0), c)", false},
     /* cheaper forms */
     {"div(x, pow2)", "mul(x, 1/pow2)", false},
     {"div(1, sqrt(x))", "rsqrt(x)", false},

@@ -182,6 +182,14 @@ static void a_pair_gives_the_bits_of_two_passes(void)
                 kernels++;
             }
     CU_ASSERT_EQUAL(kernels, 9 * 13);
+    gr_tile_fn masked = gr__tile_masked(gr__tile_f32(GR__TILE_greater), gr__tile_f32(GR__TILE_where));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(masked);
+    x[0][5] = NAN, x[0][6] = 0;
+    gr_tile where = {1, 77, {one, 77, 1}, {{x[0], 77, 1}, {(float[]){0}, 0, 0}, {x[2], 77, 1}}, NULL};
+    masked(&where);
+    for (int q = 0; q < 77; q++)
+        CU_ASSERT_EQUAL(one[q], x[0][q] > 0 ? x[2][q] : 0);
+    x[0][5] = 1;
     gr_tile_fn lerp = gr__tile_lerp(
         gr__tile_pair(gr__tile_f32(GR__TILE_sub), gr__tile_f32(GR__TILE_mul), 0), gr__tile_f32(GR__TILE_add));
     CU_ASSERT_PTR_NOT_NULL_FATAL(lerp);

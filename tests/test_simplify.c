@@ -33,6 +33,10 @@ typedef struct {
 
 #define X  "%0 = input x : float32 [B, 3]\n"
 #define XY X "%1 = input y : float32 [B, 3]\n"
+#define WINDOW "size = [2, 2], strides = [2, 2], before = [0, 0], after = [0, 0]"
+#define POOLED                                                                                                         \
+    "%0 = input x : float32 [B, 4, 4, 1]\n%1 = input g : float32 [B, 2, 2, 1]\n%2 = constant : float32 [] = 0\n"       \
+    "%3:2 = max_pool(%0) {" WINDOW "} : float32 [B, 2, 2, 1], uint8 [B, 2, 2, 1]\n"
 static const row rows[] = {
     {"x + 0 is x", simplify, X "%1 = constant : float32 [] = 0\n%2 = add(%0, %1) : float32 [B, 3]\nreturn %2\n",
         X "return %0\n"},
@@ -53,6 +57,19 @@ static const row rows[] = {
         X "%1 = neg(%0) : float32 [B, 3]\n%2 = neg(%1) : float32 [B, 3]\n%3 = constant : float32 [] = 1\n"
           "%4 = mul(%2, %3) : float32 [B, 3]\nreturn %4\n",
         X "return %0\n"},
+    {"a mask is applied before a pooling's gradient is spread", simplify_exact,
+        POOLED "%4 = greater(%0, %2) : bool [B, 4, 4, 1]\n"
+               "%5 = max_pool_input_grad(%1, %3.1) {" WINDOW ", into = [4, 4]} : float32 [B, 4, 4, 1]\n"
+               "%6 = where(%4, %5, %2) : float32 [B, 4, 4, 1]\nreturn %6\n",
+        POOLED "%4 = greater(%3, %2) : bool [B, 2, 2, 1]\n%5 = where(%4, %1, %2) : float32 [B, 2, 2, 1]\n"
+               "%6 = max_pool_input_grad(%5, %3.1) {" WINDOW ", into = [4, 4]} : float32 [B, 4, 4, 1]\nreturn %6\n"},
+    {"but not the mask of what was not pooled", simplify_exact,
+        POOLED "%4 = input z : float32 [B, 4, 4, 1]\n%5 = greater(%4, %2) : bool [B, 4, 4, 1]\n"
+               "%6 = max_pool_input_grad(%1, %3.1) {" WINDOW ", into = [4, 4]} : float32 [B, 4, 4, 1]\n"
+               "%7 = where(%5, %6, %2) : float32 [B, 4, 4, 1]\nreturn %7\n",
+        POOLED "%4 = input z : float32 [B, 4, 4, 1]\n%5 = greater(%4, %2) : bool [B, 4, 4, 1]\n"
+               "%6 = max_pool_input_grad(%1, %3.1) {" WINDOW ", into = [4, 4]} : float32 [B, 4, 4, 1]\n"
+               "%7 = where(%5, %6, %2) : float32 [B, 4, 4, 1]\nreturn %7\n"},
     {"the same letter is the same tensor", simplify, XY "%2 = maximum(%0, %1) : float32 [B, 3]\nreturn %2\n",
         XY "%2 = maximum(%0, %1) : float32 [B, 3]\nreturn %2\n"},
     {"maximum(x, x) is x", simplify, XY "%2 = maximum(%0, %0) : float32 [B, 3]\nreturn %2\n", XY "return %0\n"},

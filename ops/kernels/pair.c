@@ -29,6 +29,11 @@ gr_tile_fn gr__tile_pair(gr_tile_fn inner, gr_tile_fn outer, int at)
     return NULL;
 }
 
+gr_tile_fn gr__tile_masked(gr_tile_fn inner, gr_tile_fn outer)
+{
+    return inner == gr__tile_f32(GR__TILE_greater) && outer == gr__tile_f32(GR__TILE_where) ? pairs()->masked : NULL;
+}
+
 gr_tile_fn gr__tile_lerp(gr_tile_fn pair, gr_tile_fn outer)
 {
     return outer == gr__tile_f32(GR__TILE_add) &&

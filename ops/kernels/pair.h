@@ -11,5 +11,7 @@ gr_tile_fn gr__tile_pair(gr_tile_fn inner, gr_tile_fn outer, int at);
 /* The float kernel of b + (a - b) * c, of two passes' bits, if `pair` is that of mul(sub(a, b), c) and outer adds; else
  * NULL. */
 gr_tile_fn gr__tile_lerp(gr_tile_fn pair, gr_tile_fn outer);
+/* The float kernel of where(a > b, c, b), a relu's gradient, if `inner` is greater and outer where; else NULL. */
+gr_tile_fn gr__tile_masked(gr_tile_fn inner, gr_tile_fn outer);
 
 #endif

@@ -58,6 +58,16 @@ static void lerp(const gr_tile *t)
     tile(t, 3, lanes_lerp, 0);
 }
 
+GR_INLINE vf lanes_masked(vf a, vf b, vf c, const vf *p)
+{
+    (void)p;
+    return vf_sel(vf_lt(b, a), c, b);
+}
+static void masked(const gr_tile *t)
+{
+    tile(t, 3, lanes_masked, 0);
+}
+
 #define ROW(inner)                                                                                                     \
     {                                                                                                                  \
         pair_##inner##_add, pair_##inner##_mul, pair_##inner##_sub, pair_##inner##_rsub, pair_##inner##_div,           \
@@ -65,4 +75,5 @@ static void lerp(const gr_tile *t)
             pair_##inner##_exp                                                                                         \
     }
 const gr__pairs GR_ISA_NAME(gr__pairs) = {
-    {ROW(add), ROW(sub), ROW(mul), ROW(div), ROW(square), ROW(sqrt), ROW(neg), ROW(relu), ROW(exp)}, lerp};
+    {ROW(add), ROW(sub), ROW(mul), ROW(div), ROW(square), ROW(sqrt), ROW(neg), ROW(relu), ROW(exp)}, lerp,
+    masked};
