@@ -168,6 +168,14 @@ def gap_of(side, judge, verb):
     return gap if gap == gap else float("inf")
 
 
+def compare_results(sides, verb):
+    """Every side's gap to the peer whose results lie in the middle of all."""
+    judges = [s for s in sides if s.name != "grape"] or sides
+    judge = min(judges, key=lambda j: max(gap_of(s, j, verb) for s in sides))
+    for s in sides:
+        s.gap = gap_of(s, judge, verb)
+
+
 def started(a, workload, peers, options, path, verb):
     """The sides that could be started; a peer that cannot is told and left out."""
     sides, block_s = [], a.block
@@ -197,9 +205,7 @@ def compare(a, workload, batch, peers, rounds, widths=None, verb="steps"):
             grape = next((s for s in sides if s.name == "grape"), None)
             if not sides or not (grape or a.no_grape):
                 raise Gone("nothing to measure")
-            judge = next((s for s in sides if s is not grape), grape)
-            for s in sides:
-                s.gap = gap_of(s, judge, verb)
+            compare_results(sides, verb)
             peaks = [peak_of(a, grape)]
             for r in range(rounds):
                 for s in sides[r % len(sides):] + sides[:r % len(sides)]:
