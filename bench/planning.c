@@ -11,28 +11,23 @@ enum { ROUNDS = 20 };
 static bool measure(int64_t depth)
 {
     transformer m;
-    double trace = 1e9, plan = 1e9;
-    int64_t nodes = 0, groups = 0;
+    double best = 1e9;
+    gr_program_stats plan = {0};
+    if (transformer_make(&m, (transformer_sizes){depth, 128, 4, 64, 65}) != GR_OK)
+        return false;
     for (int i = 0; i < ROUNDS; i++) {
-        double t0 = bench_now();
-        if (transformer_make(&m, (transformer_sizes){depth, 128, 4, 64, 65}) != GR_OK)
-            return false;
-        double t1 = bench_now();
+        double start = bench_now();
         gr_program *p = gr_program_new(
             m.tape, .inputs = {m.text, m.next}, .outputs = {m.loss}, .name = "decoder", .max_batch = 16, .threads = 2);
-        double t2 = bench_now();
-        nodes = gr_program_plan(p).nodes;
-        groups = gr_program_plan(p).groups;
+        double took = bench_now() - start;
+        plan = gr_program_plan(p);
         gr_program_free(p);
-        transformer_free(&m);
-        if (!nodes)
-            return false;
-        trace = t1 - t0 < trace ? t1 - t0 : trace;
-        plan = t2 - t1 < plan ? t2 - t1 : plan;
+        best = took < best ? took : best;
     }
-    printf("%2lld blocks: %5lld nodes, %4lld groups, tape %6.2f ms, tape to plan %6.2f ms\n", (long long)depth,
-        (long long)nodes, (long long)groups, trace * 1e3, plan * 1e3);
-    return true;
+    transformer_free(&m);
+    printf("%2lld blocks: %5lld nodes, %4lld groups, %7.2f ms\n", (long long)depth, (long long)plan.nodes,
+        (long long)plan.groups, best * 1e3);
+    return plan.nodes > 0;
 }
 
 int main(int argc, char **argv)

@@ -40,7 +40,13 @@ static gr__rewritten fold(void *user, gr_tape *t, const gr__node *n, gr_tensor *
     return gr__is_bad(result[0]) ? GR__FAILED : GR__REPLACED;
 }
 
+static bool folds(void *user, const gr__node *n)
+{
+    (void)user;
+    return is_foldable(n, n->in);
+}
+
 gr_status gr__pass_fold(gr__graph *g)
 {
-    return gr__graph_rebuild(g, fold, NULL);
+    return gr__graph_any(g, folds, NULL) ? gr__graph_rebuild(g, fold, NULL) : GR_OK;
 }

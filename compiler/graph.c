@@ -100,10 +100,22 @@ static void adopt(gr__graph *g, const node_map *m, gr_tape *t, bool free_old)
     g->tape = t;
 }
 
+static bool all_live(const gr_tape *t, const bool *live)
+{
+    for (int64_t id = 0; id < t->n_nodes; id++)
+        if (!live[id])
+            return false;
+    return true;
+}
+
 static gr_status rebuild(gr__graph *g, gr__rewrite_fn f, void *user, bool free_old)
 {
-    node_map m = {.of = gr__alloc(g->tape->n_nodes + 1, sizeof *m.of)};
     bool *live = find_live(g);
+    if (live && !f && all_live(g->tape, live)) { /* there is nothing to leave out */
+        gr__free(live);
+        return GR_OK;
+    }
+    node_map m = {.of = gr__alloc(g->tape->n_nodes + 1, sizeof *m.of)};
     gr_tape *t = gr_tape_new();
     bool good = m.of && live && t;
     for (int64_t id = 0; good && id < g->tape->n_nodes; id++)
@@ -121,6 +133,14 @@ static gr_status rebuild(gr__graph *g, gr__rewrite_fn f, void *user, bool free_o
 gr_status gr__graph_rebuild(gr__graph *g, gr__rewrite_fn f, void *user)
 {
     return rebuild(g, f, user, true);
+}
+
+bool gr__graph_any(const gr__graph *g, bool (*is)(void *user, const gr__node *n), void *user)
+{
+    for (int64_t id = 0; id < g->tape->n_nodes; id++)
+        if (is(user, g->tape->node[id]))
+            return true;
+    return false;
 }
 
 /* ---- the first copy ---------------------------------------------------------------------------------------------- */

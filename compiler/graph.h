@@ -27,6 +27,8 @@ typedef gr__rewritten (*gr__rewrite_fn)(
 /* Copies what the outputs and all assignments need onto a new tape. */
 gr_status gr__graph_trace(gr__graph *g, gr_tape *t, const gr_program_opts *opts);
 gr_status gr__graph_rebuild(gr__graph *g, gr__rewrite_fn f, void *user);
+/* Is there a node of which this is true? Asked before a rebuild that would copy every node. */
+bool gr__graph_any(const gr__graph *g, bool (*is)(void *user, const gr__node *n), void *user);
 void gr__graph_free(gr__graph *g);
 /* A new node of `op` that stands where n stood: same place, layer and phase. */
 gr_tensor *gr__node_instead(

@@ -19,8 +19,8 @@ typedef struct {
 
 typedef struct {
     int n, *node;
-    int version; /* no two sets of nodes have the same */
-    gr__layout *layout;
+    int version;    /* no two sets of nodes have the same */
+    int64_t domain; /* elements */
 } draft;
 
 /* What became of two sets of nodes: the rule that refused them does so again, since a way around stays one. */
@@ -42,8 +42,8 @@ typedef struct {
 
 static bool groupable(const gr__pnode *n)
 {
-    return n->live && (n->work == GR__TILE || n->work == GR__VIEW || n->work == GR__REDUCE ||
-                          n->work == GR__CONTRACT || n->by_example);
+    return n->live && (n->work == GR__TILE || n->work == GR__VIEW || n->work == GR__REDUCE || n->work == GR__CONTRACT ||
+                          n->by_example);
 }
 
 /* ---- edges ------------------------------------------------------------------------------------------------------- */
@@ -105,16 +105,11 @@ static bool find_edges(state *s)
 
 /* ---- merging ----------------------------------------------------------------------------------------------------- */
 
-static int64_t domain(const draft *d)
-{
-    return d->layout->rows * d->layout->cols;
-}
-
 /* A small producer goes into a large consumer only if nobody else waits for it. */
 static bool others_wait(const state *s, int a, int b)
 {
     const draft *d = &s->group[a];
-    if (domain(d) * 4 > domain(&s->group[b]))
+    if (d->domain * 4 > s->group[b].domain)
         return false;
     for (int i = 0; i < d->n; i++)
         for (int k = s->order.first_out[d->node[i]]; k < s->order.first_out[d->node[i] + 1]; k++) {
@@ -182,8 +177,7 @@ static gr_status try_edge(state *s, edge *e, bool *changed)
     int *node = gr__arena_copy(&s->p->arena, list, n * (int64_t)sizeof *list);
     if (!node)
         return GR_EMEM;
-    *x->layout = layout;
-    *x = (draft){n, node, ++s->versions, x->layout};
+    *x = (draft){n, node, ++s->versions, layout.rows * layout.cols};
     y->n = 0;
     *changed = true;
     return GR_OK;
@@ -191,44 +185,56 @@ static gr_status try_edge(state *s, edge *e, bool *changed)
 
 /* ---- the pass ---------------------------------------------------------------------------------------------------- */
 
+static int64_t domain_of(const gr__plan *p, int id)
+{
+    const gr__pnode *n = &p->node[id];
+    gr__layout layout;
+    const char *why;
+    if (!n->by_example)
+        return p->value[n->work == GR__REDUCE ? n->access[0].value : n->value].count;
+    gr__layout_of(p, 1, &id, &layout, &why);
+    return layout.rows * layout.cols;
+}
+
 static gr_status start_alone(state *s)
 {
     gr__plan *p = s->p;
-    for (int id = 0; id < p->n_nodes; id++) {
-        const char *why;
-        if (s->order.group[id] < 0)
-            continue;
-        draft *d = &s->group[id];
-        *d = (draft){.n = 1, .node = gr__arena_copy(&p->arena, &id, sizeof id), .version = ++s->versions};
-        if (!d->node)
-            return GR_EMEM;
-        if (!groupable(&p->node[id]))
-            continue;
-        d->layout = gr__arena_alloc(&p->arena, 1, sizeof *d->layout);
-        if (!d->layout)
-            return GR_EMEM;
-        if (!gr__layout_of(p, 1, d->node, d->layout, &why) && !p->node[id].by_example)
-            return gr_fail(GR_ESTATE, p->node[id].node->at, "program: %s alone has no layout: %s",
-                p->node[id].node->op->name, why);
+    int *own = gr__arena_alloc(&p->arena, p->n_nodes, sizeof *own);
+    for (int id = 0; own && id < p->n_nodes; id++) {
+        own[id] = id;
+        if (s->order.group[id] >= 0)
+            s->group[id] = (draft){1, &own[id], ++s->versions, groupable(&p->node[id]) ? domain_of(p, id) : 0};
     }
-    return GR_OK;
+    return own ? GR_OK : GR_EMEM;
 }
 
 static gr_status finish(state *s)
 {
     gr__plan *p = s->p;
-    p->group = gr__arena_alloc(&p->arena, p->n_nodes + 1, sizeof *p->group);
+    int n = 0;
+    for (int id = 0; id < p->n_nodes; id++)
+        n += s->order.group[id] == id;
+    p->group = gr__arena_alloc(&p->arena, n + 1, sizeof *p->group);
     if (!p->group)
         return GR_EMEM;
     for (int id = 0; id < p->n_nodes; id++) {
         const draft *d = &s->group[id];
-        if (s->order.group[id] != id || !d->n)
+        const char *why;
+        if (s->order.group[id] != id)
             continue;
         for (int i = 0; i < d->n; i++)
             p->node[d->node[i]].group = p->n_groups;
-        bool opaque = d->n == 1 && p->node[id].work == GR__OPAQUE;
-        p->group[p->n_groups++] = (gr__group){
-            .n_nodes = d->n, .node = d->node, .opaque = opaque, .step = -1, .layout = opaque ? NULL : d->layout};
+        gr__group *g = &p->group[p->n_groups++];
+        *g = (gr__group){.n_nodes = d->n, .node = d->node, .step = -1};
+        g->opaque = d->n == 1 && p->node[id].work == GR__OPAQUE;
+        if (g->opaque)
+            continue;
+        g->layout = gr__arena_alloc(&p->arena, 1, sizeof *g->layout);
+        if (!g->layout)
+            return GR_EMEM;
+        if (!gr__layout_of(p, d->n, d->node, g->layout, &why))
+            return gr_fail(GR_ESTATE, p->node[id].node->at, "program: %s alone has no layout: %s",
+                p->node[id].node->op->name, why);
     }
     return GR_OK;
 }

@@ -85,17 +85,21 @@ static bool put_loop(gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_ten
 
 static gr__rewritten inline_region(void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_tensor **result)
 {
+    (void)user;
     if (!n->n_regions)
         return GR__COPY;
-    *(bool *)user = true;
     return (gr__loop_of(n) ? put_loop : put_body)(t, n, in, result) ? GR__REPLACED : GR__FAILED;
+}
+
+static bool has_region(void *user, const gr__node *n)
+{
+    (void)user;
+    return n->n_regions > 0;
 }
 
 gr_status gr__pass_inline(gr__graph *g)
 {
-    for (bool found = true; found;) {
-        found = false;
-        GR_TRY(gr__graph_rebuild(g, inline_region, &found));
-    }
+    while (gr__graph_any(g, has_region, NULL))
+        GR_TRY(gr__graph_rebuild(g, inline_region, NULL));
     return GR_OK;
 }

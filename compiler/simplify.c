@@ -247,24 +247,45 @@ static bool takes_place(const gr_tensor *x, const gr__node *n)
     return !gr__is_bad(x) && x->dtype == n->out[0].dtype && gr_shape_equal(x->shape, n->out[0].shape);
 }
 
+static bool twice(const gr__node *n, gr_tensor *const *in)
+{
+    return (n->op->traits & GR_IDEMPOTENT) && n->n_in == 1 && in[0]->node->op == n->op &&
+           (!n->op->attr_size || memcmp(in[0]->node->attr, n->attr, n->op->attr_size) == 0) && takes_place(in[0], n);
+}
+
+/* The first rule from `i` on that fits, or n_rules. */
+static int fitting(const state *s, int i, const gr__node *n, gr_tensor *const *in, match *m)
+{
+    for (; i < s->n_rules; i++) {
+        const rule *r = &s->rules[i];
+        if (r->from.part[0].op != n->op || !r->usable || (r->inexact && !s->inexact) || n->op->attr_size ||
+            r->from.part[0].n_in != n->n_in)
+            continue;
+        *m = (match){0};
+        if (inputs_fit(&r->from, 0, n->op, in, m))
+            break;
+    }
+    return i;
+}
+
+static bool may_change(const gr__node *n)
+{
+    return n->n_out == 1 && n->n_in >= 1 && n->n_in <= GR_TILE_INPUTS && !n->clone;
+}
+
 static gr__rewritten rewrite(void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_tensor **result)
 {
     state *s = user;
-    if (n->n_out != 1 || n->n_in < 1 || n->n_in > GR_TILE_INPUTS || n->clone)
+    match m;
+    if (!may_change(n))
         return GR__COPY;
-    if ((n->op->traits & GR_IDEMPOTENT) && n->n_in == 1 && in[0]->node->op == n->op &&
-        (!n->op->attr_size || memcmp(in[0]->node->attr, n->attr, n->op->attr_size) == 0) && takes_place(in[0], n)) {
+    if (twice(n, in)) {
         result[0] = in[0];
         s->changes++;
         return GR__REPLACED;
     }
-    for (int i = 0; i < s->n_rules; i++) {
-        const rule *r = &s->rules[i];
-        match m = {0};
-        if (!r->usable || (r->inexact && !s->inexact) || r->from.part[0].op != n->op || n->op->attr_size ||
-            r->from.part[0].n_in != n->n_in || !inputs_fit(&r->from, 0, n->op, in, &m))
-            continue;
-        gr_tensor *x = build(&r->to, 0, t, n, &m);
+    for (int i = 0; (i = fitting(s, i, n, in, &m)) < s->n_rules; i++) {
+        gr_tensor *x = build(&s->rules[i].to, 0, t, n, &m);
         if (takes_place(x, n)) {
             result[0] = x;
             s->changes++;
@@ -274,12 +295,20 @@ static gr__rewritten rewrite(void *user, gr_tape *t, const gr__node *n, gr_tenso
     return GR__COPY;
 }
 
+static bool can_be_simpler(void *user, const gr__node *n)
+{
+    match m;
+    return may_change(n) && (twice(n, n->in) || fitting(user, 0, n, n->in, &m) < ((state *)user)->n_rules);
+}
+
 gr_status gr__pass_simplify(gr__graph *g, bool inexact)
 {
     state s = {.inexact = inexact};
     s.rules = read_rules(&s.n_rules);
     gr_status status = s.rules ? GR_OK : GR_EMEM;
-    for (int round = 0; status == GR_OK && round < ROUNDS && (round == 0 || s.changes); round++) {
+    s.changes = 1;
+    for (int round = 0; status == GR_OK && round < ROUNDS && s.changes && gr__graph_any(g, can_be_simpler, &s);
+         round++) {
         s.changes = 0;
         status = gr__graph_rebuild(g, rewrite, &s);
     }

@@ -47,6 +47,8 @@ void *gr__alloc(int64_t count, int64_t size)
     if (count < 0 || size < 0 || !gr__mul(count, size, &bytes))
         return checked(NULL, INT64_MAX);
     atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+    if (allocator.alloc == plain_alloc) /* fresh pages are zero: calloc does not touch them */
+        return checked(calloc(1, bytes ? (size_t)bytes : 1), bytes);
     void *p = checked(allocator.alloc(allocator.user, bytes ? (size_t)bytes : 1), bytes);
     return p ? memset(p, 0, (size_t)bytes) : NULL;
 }
