@@ -5,7 +5,7 @@
  *
  * The product is cut into blocks of rows and columns as the compiler cuts it, and run on one thread and on two of a
  * team, barrier included. A row's rounds (peak, one thread, two, OpenBLAS on one, peak again) are interleaved; printed
- * are the median's and the best round's share of the peak. */
+ * are the median's and the best round's share of the peak. "packed": gr__gemm_pack was done beforehand. */
 #include "bench/rate.h"
 #include "core/blas.h"
 #include "core/cpu.h"
@@ -23,60 +23,63 @@ typedef struct {
     const char *name;
     kind kind;
     int64_t m, n, k;
+    bool packed;
 } row;
 
 static const row rows[] = {
-    {"mlp 1", X_W, 128, 512, 784},
-    {"mlp 1 dX", Y_WT, 128, 784, 512},
-    {"mlp 1 dW", XT_DY, 784, 512, 128},
-    {"mlp 2", X_W, 128, 128, 512},
-    {"mlp 2 dX", Y_WT, 128, 512, 128},
-    {"mlp 2 dW", XT_DY, 512, 128, 128},
-    {"mlp 3", X_W, 128, 10, 128},
-    {"mlp 3 dX", Y_WT, 128, 128, 10},
-    {"mlp 3 dW", XT_DY, 128, 10, 128},
-    {"gpt qkv", X_W, 2048, 384, 128},
-    {"gpt qkv dX", Y_WT, 2048, 128, 384},
-    {"gpt qkv dW", XT_DY, 128, 384, 2048},
-    {"gpt out", X_W, 2048, 128, 128},
-    {"gpt out dX", Y_WT, 2048, 128, 128},
-    {"gpt out dW", XT_DY, 128, 128, 2048},
-    {"gpt up", X_W, 2048, 512, 128},
-    {"gpt up dX", Y_WT, 2048, 128, 512},
-    {"gpt up dW", XT_DY, 128, 512, 2048},
-    {"gpt down", X_W, 2048, 128, 512},
-    {"gpt down dX", Y_WT, 2048, 512, 128},
-    {"gpt down dW", XT_DY, 512, 128, 2048},
-    {"gpt head", X_W, 2048, 65, 128},
-    {"lstm step", X_W, 64, 1024, 256},
-    {"lstm step, inputs too", X_W, 64, 1024, 320},
-    {"lstm step dX", Y_WT, 64, 256, 1024},
-    {"lstm dW", XT_DY, 320, 1024, 4096},
-    {"dense 1600", X_W, 128, 128, 1600},
-    {"dense 1600 dX", Y_WT, 128, 1600, 128},
-    {"dense 1600 dW", XT_DY, 1600, 128, 128},
-    {"conv as product", X_W, 4096, 16, 144},
-    {"square", X_W, 1024, 1024, 1024},
-    {"square dW", XT_DY, 1024, 1024, 1024},
-    {"square dX", Y_WT, 1024, 1024, 1024},
-    {"odd", X_W, 300, 40, 7},
-    {"odd dW", XT_DY, 7, 40, 300},
-    {"odd dX", Y_WT, 300, 7, 40},
-    {"predict 1", X_W, 1, 512, 784},
-    {"predict 1 transposed", Y_WT, 1, 512, 784},
-    {"predict 1 last", X_W, 1, 10, 128},
-    {"two rows", X_W, 2, 512, 784},
-    {"four rows", X_W, 4, 512, 784},
-    {"four rows transposed", Y_WT, 4, 512, 784},
-    {"eight rows", X_W, 8, 512, 784},
-    {"column", X_W, 512, 1, 784},
-    {"column of transposed", XT_DY, 512, 1, 784},
-    {"two columns", X_W, 512, 2, 784},
-    {"four columns", X_W, 512, 4, 784},
-    {"seven columns", X_W, 512, 7, 784},
-    {"ten columns", X_W, 512, 10, 784},
-    {"ten columns dW", XT_DY, 784, 10, 512},
-    {"fifteen columns", X_W, 512, 15, 784},
+    {"mlp 1", X_W, 128, 512, 784, false},
+    {"mlp 1 dX", Y_WT, 128, 784, 512, false},
+    {"mlp 1 dW", XT_DY, 784, 512, 128, false},
+    {"mlp 2", X_W, 128, 128, 512, false},
+    {"mlp 2 dX", Y_WT, 128, 512, 128, false},
+    {"mlp 2 dW", XT_DY, 512, 128, 128, false},
+    {"mlp 3", X_W, 128, 10, 128, false},
+    {"mlp 3 dX", Y_WT, 128, 128, 10, false},
+    {"mlp 3 dW", XT_DY, 128, 10, 128, false},
+    {"gpt qkv", X_W, 2048, 384, 128, false},
+    {"gpt qkv dX", Y_WT, 2048, 128, 384, false},
+    {"gpt qkv dW", XT_DY, 128, 384, 2048, false},
+    {"gpt out", X_W, 2048, 128, 128, false},
+    {"gpt out dX", Y_WT, 2048, 128, 128, false},
+    {"gpt out dW", XT_DY, 128, 128, 2048, false},
+    {"gpt up", X_W, 2048, 512, 128, false},
+    {"gpt up dX", Y_WT, 2048, 128, 512, false},
+    {"gpt up dW", XT_DY, 128, 512, 2048, false},
+    {"gpt down", X_W, 2048, 128, 512, false},
+    {"gpt down dX", Y_WT, 2048, 512, 128, false},
+    {"gpt down dW", XT_DY, 512, 128, 2048, false},
+    {"gpt head", X_W, 2048, 65, 128, false},
+    {"lstm step", X_W, 64, 1024, 256, false},
+    {"lstm step, inputs too", X_W, 64, 1024, 320, false},
+    {"lstm step dX", Y_WT, 64, 256, 1024, false},
+    {"lstm step, packed", X_W, 64, 1024, 256, true},
+    {"lstm dX, packed", Y_WT, 64, 256, 1024, true},
+    {"lstm dW", XT_DY, 320, 1024, 4096, false},
+    {"dense 1600", X_W, 128, 128, 1600, false},
+    {"dense 1600 dX", Y_WT, 128, 1600, 128, false},
+    {"dense 1600 dW", XT_DY, 1600, 128, 128, false},
+    {"conv as product", X_W, 4096, 16, 144, false},
+    {"square", X_W, 1024, 1024, 1024, false},
+    {"square dW", XT_DY, 1024, 1024, 1024, false},
+    {"square dX", Y_WT, 1024, 1024, 1024, false},
+    {"odd", X_W, 300, 40, 7, false},
+    {"odd dW", XT_DY, 7, 40, 300, false},
+    {"odd dX", Y_WT, 300, 7, 40, false},
+    {"predict 1", X_W, 1, 512, 784, false},
+    {"predict 1 transposed", Y_WT, 1, 512, 784, false},
+    {"predict 1 last", X_W, 1, 10, 128, false},
+    {"two rows", X_W, 2, 512, 784, false},
+    {"four rows", X_W, 4, 512, 784, false},
+    {"four rows transposed", Y_WT, 4, 512, 784, false},
+    {"eight rows", X_W, 8, 512, 784, false},
+    {"column", X_W, 512, 1, 784, false},
+    {"column of transposed", XT_DY, 512, 1, 784, false},
+    {"two columns", X_W, 512, 2, 784, false},
+    {"four columns", X_W, 512, 4, 784, false},
+    {"seven columns", X_W, 512, 7, 784, false},
+    {"ten columns", X_W, 512, 10, 784, false},
+    {"ten columns dW", XT_DY, 784, 10, 512, false},
+    {"fifteen columns", X_W, 512, 15, 784, false},
 };
 
 enum { ROUNDS = 9, THREADS = 2, SCRATCH = 1 << 19, REPEATS = 64 };
@@ -119,7 +122,7 @@ static void part(void *ctx, int phase, int k, int thread)
     g.m = g.m - i < BLOCK_ROWS ? g.m - i : BLOCK_ROWS;
     g.n = g.n - j < BLOCK_COLS ? g.n - j : BLOCK_COLS;
     g.a = (const char *)g.a + i * g.a_row * (int64_t)t->elem;
-    g.b = (const char *)g.b + j * g.b_col * (int64_t)t->elem;
+    g.b = (const char *)g.b + j * (g.b_block ? g.k : g.b_col) * (int64_t)t->elem;
     g.c = (char *)g.c + (i * g.c_row + j) * (int64_t)t->elem;
     g.scratch = t->scratch + thread * SCRATCH;
     (t->elem == 4 ? gr__gemm_f32 : gr__gemm_f64)(&g);
@@ -203,18 +206,26 @@ static double blas_rate(const task *t)
     return flops * (double)calls / (end - start);
 }
 
-static task prepare(const row *r, size_t elem, void *const data[4])
+static task prepare(const row *r, size_t elem, void *const data[5])
 {
     task t = {.elem = elem, .scratch = data[3]};
     const bool ta = r->kind == XT_DY, tb = r->kind == Y_WT;
     t.own = (gr__gemm){r->m, r->n, r->k, data[0], ta ? 1 : r->k, ta ? r->m : 1, data[1], tb ? 1 : r->n, tb ? r->k : 1,
-        data[2], r->n, false, NULL};
+        0, data[2], r->n, false, NULL};
     t.blas = (gr__blas_gemm){ta, tb, r->m, r->n, r->k, 1, 0, data[0], data[1], data[2], ta ? r->m : r->k,
         tb ? r->k : r->n, r->n};
+    if (r->packed) {
+        gr__gemm all = t.own;
+        if (elem == 4)
+            gr__gemm_pack_f32(&all, data[4]);
+        else
+            gr__gemm_pack_f64(&all, data[4]);
+        t.own.b = data[4], t.own.b_block = r->k * gr__gemm_block(elem);
+    }
     return t;
 }
 
-static void print_row(const row *r, size_t elem, void *const data[4])
+static void print_row(const row *r, size_t elem, void *const data[5])
 {
     task t = prepare(r, elem, data);
     enum { PEAK, ONE, TWO, BLAS, KINDS };
@@ -245,8 +256,8 @@ static void print_row(const row *r, size_t elem, void *const data[4])
 
 int main(int argc, char **argv)
 {
-    void *data[4];
-    for (int i = 0; i < 4; i++)
+    void *data[5];
+    for (int i = 0; i < 5; i++)
         if (!(data[i] = gr__alloc_aligned(1 << 25)))
             return gr_report(stderr);
     for (int i = 0; i < 2; i++)
@@ -263,7 +274,7 @@ int main(int argc, char **argv)
             if ((argc < 2 || strstr(rows[i].name, argv[1])) &&
                 (elem == 4 || rows[i].m * rows[i].n * rows[i].k > 1 << 22))
                 print_row(&rows[i], elem, data);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         gr__free_aligned(data[i]);
     return 0;
 }

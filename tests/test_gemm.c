@@ -16,16 +16,23 @@ typedef struct {
     size_t elem;
     void (*product)(const gr__gemm *g);
     size_t (*scratch)(const gr__gemm *g);
+    int64_t (*block)(size_t elem);
+    void (*pack_f32)(const gr__gemm *g, float *packed);
+    void (*pack_f64)(const gr__gemm *g, double *packed);
 } build;
 
+#define BUILD(isa, ISA)                                                                                                \
+    {GR_ISA_##ISA, 4, gr__gemm_f32_##isa, gr__gemm_scratch_f32_##isa, gr__gemm_block_##isa, gr__gemm_pack_f32_##isa,   \
+        NULL},                                                                                                         \
+    {                                                                                                                  \
+        GR_ISA_##ISA, 8, gr__gemm_f64_##isa, gr__gemm_scratch_f64_##isa, gr__gemm_block_##isa, NULL,                   \
+            gr__gemm_pack_f64_##isa                                                                                    \
+    }
 static const build builds[] = {
-    {GR_ISA_BASE, 4, gr__gemm_f32_base, gr__gemm_scratch_f32_base},
-    {GR_ISA_BASE, 8, gr__gemm_f64_base, gr__gemm_scratch_f64_base},
+    BUILD(base, BASE),
 #ifdef __x86_64__
-    {GR_ISA_AVX2, 4, gr__gemm_f32_avx2, gr__gemm_scratch_f32_avx2},
-    {GR_ISA_AVX2, 8, gr__gemm_f64_avx2, gr__gemm_scratch_f64_avx2},
-    {GR_ISA_AVX512, 4, gr__gemm_f32_avx512, gr__gemm_scratch_f32_avx512},
-    {GR_ISA_AVX512, 8, gr__gemm_f64_avx512, gr__gemm_scratch_f64_avx512},
+    BUILD(avx2, AVX2),
+    BUILD(avx512, AVX512),
 #endif
 };
 enum { N_BUILDS = sizeof builds / sizeof *builds };
@@ -95,7 +102,7 @@ static double worst_error(const build *u, const shape *s)
     void *c = fence_take(&fc, (size_t)pc.count * e, s->at_end);
     fill(a, pa.count, e, 1), fill(b, pb.count, e, 2), fill(c, pc.count, e, 3);
     gr__gemm g = {s->m, s->n, s->k, (char *)a + (size_t)pa.first * e, pa.row, pa.col, (char *)b + (size_t)pb.first * e,
-        pb.row, pb.col, c, pc.row, s->accumulate, NULL};
+        pb.row, pb.col, 0, c, pc.row, s->accumulate, NULL};
     size_t need = u->scratch(&g), rounded = (need + 63) / 64 * 64;
     g.scratch = need ? fence_take(&fs, rounded, true) : NULL;
     static double before[ROOM / 8];
@@ -127,7 +134,7 @@ static double worst_error(const build *u, const shape *s)
 
 static void open_fences(void)
 {
-    fa = fence_new(ROOM), fb = fence_new(ROOM), fc = fence_new(ROOM), fs = fence_new(1 << 19);
+    fa = fence_new(ROOM), fb = fence_new(ROOM), fc = fence_new(ROOM), fs = fence_new(1 << 20);
 }
 
 static void close_fences(void)
@@ -224,7 +231,7 @@ static void nothing_to_add_gives_zero_or_leaves_c(void)
             for (int i = 0; i < 12; i++)
                 put(c, i, builds[u].elem, untouched);
             /* bits of q: add to C; m is 0; n is 0; with m and n both there k is 0 */
-            gr__gemm g = {q & 2 ? 0 : 3, q & 4 ? 0 : 2, q & 6 ? 5 : 0, NULL, 1, 1, NULL, 1, 1, c, 4, q & 1, NULL};
+            gr__gemm g = {q & 2 ? 0 : 3, q & 4 ? 0 : 2, q & 6 ? 5 : 0, NULL, 1, 1, NULL, 1, 1, 0, c, 4, q & 1, NULL};
             CU_ASSERT_EQUAL(builds[u].scratch(&g), 0);
             builds[u].product(&g);
             for (int i = 0; i < 12; i++) {
@@ -244,7 +251,7 @@ static void any_split_gives_the_same_bits(void)
     fill(a, M * K, 4, 5), fill(b, K * N, 4, 6);
     for (int turn = 0; turn < 4; turn++) {
         bool ta = turn & 1, tb = turn & 2;
-        gr__gemm g = {M, N, K, a, ta ? 1 : K, ta ? M : 1, b, tb ? 1 : N, tb ? K : 1, whole, N, false, scratch};
+        gr__gemm g = {M, N, K, a, ta ? 1 : K, ta ? M : 1, b, tb ? 1 : N, tb ? K : 1, 0, whole, N, false, scratch};
         CU_ASSERT_FATAL(gr__gemm_scratch(&g, 4) <= sizeof scratch);
         gr__gemm_f32(&g);
         static const int64_t cuts[][2] = {{1, N}, {M, 1}, {7, 10}, {13, 32}, {16, 33}, {M, 48}};
@@ -270,7 +277,7 @@ static void a_cut_of_k_goes_on_with_the_same_bits(void)
     static float a[M * K], b[K * N], whole[M * N], parts[M * N];
     fill(a, M * K, 4, 7), fill(b, K * N, 4, 8);
     static _Alignas(64) char scratch[1 << 19];
-    gr__gemm g = {M, N, K, a, K, 1, b, N, 1, whole, N, false, scratch};
+    gr__gemm g = {M, N, K, a, K, 1, b, N, 1, 0, whole, N, false, scratch};
     gr__gemm_f32(&g);
     for (int64_t k = 0; k < K; k += 35) {
         gr__gemm h = g;
@@ -278,6 +285,52 @@ static void a_cut_of_k_goes_on_with_the_same_bits(void)
         gr__gemm_f32(&h);
     }
     CU_ASSERT_EQUAL(memcmp(whole, parts, sizeof whole), 0);
+}
+
+/* B as a caller has packed it: the same bits, and nothing read or written past its blocks. Also of a part that begins
+ * at a row and at a block. */
+static void expect_packed(const build *u, int64_t m, int64_t n, int64_t k, layout lb)
+{
+    const size_t e = u->elem;
+    const int64_t w = u->block(e), blocks = (n + w - 1) / w, first = blocks / 2, skip = k / 3;
+    place pa = place_of(AS_IS, m, k, 1), pb = place_of(lb, k, n, 2);
+    char *a = fence_take(&fa, (size_t)pa.count * e, true), *b = fence_take(&fb, (size_t)pb.count * e, true);
+    fill(a, pa.count, e, 1), fill(b, pb.count, e, 2);
+    char *want = fence_take(&fc, (size_t)(m * n) * e, true);
+    static _Alignas(64) char got[1 << 18], scratch[1 << 19];
+    for (int part = 0; part < 2; part++) {
+        const int64_t k0 = part ? skip : 0, j0 = part ? first * w : 0;
+        gr__gemm g = {m, n - j0, k - k0, a + (size_t)k0 * e, pa.row, pa.col,
+            b + (size_t)(pb.first + k0 * pb.row + j0 * pb.col) * e, pb.row, pb.col, 0, want, n - j0, part, scratch};
+        gr__gemm h = g;
+        memset(want, 0, (size_t)(m * n) * e), memset(got, 0, sizeof got);
+        u->product(&g);
+        h.n = n, h.k = k, h.b = b + (size_t)pb.first * e;
+        char *packed = fence_take(&fs, (size_t)(blocks * w * k) * e, true);
+        if (e == 4)
+            u->pack_f32(&h, (float *)packed);
+        else
+            u->pack_f64(&h, (double *)packed);
+        h = g, h.c = got, h.scratch = NULL, h.b_row = h.b_col = 0, h.b_block = k * w;
+        h.b = packed + (size_t)(j0 / w * h.b_block + k0 * w) * e;
+        GR_EXPECT(u->scratch(&h) == 0, "a packed B needs scratch");
+        u->product(&h);
+        GR_EXPECT(!memcmp(want, got, (size_t)(m * (n - j0)) * e), "%s f%d %ldx%ldx%ld, B %s%s: other bits",
+            gr__isa_name(u->isa), (int)e * 8, (long)m, (long)n, (long)k, layout_names[lb], part ? ", a part" : "");
+    }
+}
+
+static void a_packed_b_gives_the_same_bits(void)
+{
+    static const int64_t sizes[][3] = {{1, 1, 1}, {1, 40, 9}, {3, 33, 20}, {5, 64, 7}, {8, 32, 31}, {17, 100, 40},
+        {64, 70, 13}, {7, 31, 530}, {29, 15, 33}, {2, 129, 3}, {6, 96, 1024}};
+    open_fences();
+    for (int u = 0; u < N_BUILDS; u++)
+        for (size_t q = 0; gr__cpu_has(builds[u].isa) && q < sizeof sizes / sizeof *sizes; q++)
+            for (int l = AS_IS; l <= BACKWARD; l++)
+                expect_packed(&builds[u], sizes[q][0], sizes[q][1], sizes[q][2], (layout)l);
+    CU_ASSERT_EQUAL(gr__gemm_packed_bytes(5, gr__gemm_block(4) + 1, 4), 5 * 2 * gr__gemm_block(4) * 4);
+    close_fences();
 }
 
 static void instruction_sets_with_fma_agree_in_every_bit(void)
@@ -292,7 +345,7 @@ static void instruction_sets_with_fma_agree_in_every_bit(void)
     static _Alignas(64) char scratch[1 << 19];
     for (size_t e = 4; e <= 8; e += 4) {
         fill(a, M * K, e, 1), fill(b, K * N, e, 2), memset(c, 0, sizeof c);
-        gr__gemm g = {M, N, K, a, K, 1, b, N, 1, c[0], N, false, scratch};
+        gr__gemm g = {M, N, K, a, K, 1, b, N, 1, 0, c[0], N, false, scratch};
         (e == 4 ? gr__gemm_f32_avx512 : gr__gemm_f64_avx512)(&g);
         g.c = c[1];
         (e == 4 ? gr__gemm_f32_avx2 : gr__gemm_f64_avx2)(&g);
@@ -311,7 +364,7 @@ static void not_a_number_stays_in_its_row_and_column(void)
     for (int u = 0; u < N_BUILDS; u++) {
         if (builds[u].elem != 4 || !gr__cpu_has(builds[u].isa))
             continue;
-        gr__gemm g = {M, N, K, a, K, 1, b, N, 1, c, N, false, scratch};
+        gr__gemm g = {M, N, K, a, K, 1, b, N, 1, 0, c, N, false, scratch};
         builds[u].product(&g);
         for (int i = 0; i < M * N; i++)
             GR_EXPECT(isnan(c[i]) == (i / N == 2) && (isinf(c[i]) != 0) == (i / N != 2 && i % N == 7),
@@ -327,5 +380,6 @@ static void a_strip_is_a_whole_number_of_vectors(void)
 GR_SUITE("ops/kernels/gemm.c", GR_TEST(every_tile_and_tail_is_right), GR_TEST(wide_tiles_of_few_rows_are_right),
     GR_TEST(every_layout_is_right), GR_TEST(nothing_to_add_gives_zero_or_leaves_c),
     GR_TEST(any_split_gives_the_same_bits), GR_TEST(a_cut_of_k_goes_on_with_the_same_bits),
+    GR_TEST(a_packed_b_gives_the_same_bits),
     GR_TEST(instruction_sets_with_fma_agree_in_every_bit), GR_TEST(not_a_number_stays_in_its_row_and_column),
     GR_TEST(a_strip_is_a_whole_number_of_vectors))

@@ -13,6 +13,10 @@ size_t GR_ISA_NAME(gr__gemm_scratch_f32)(const gr__gemm *g)
 {
     return scratch_f32(g);
 }
+void GR_ISA_NAME(gr__gemm_pack_f32)(const gr__gemm *g, float *packed)
+{
+    pack_blocks_f32(g, packed);
+}
 void GR_ISA_NAME(gr__conv_forward_f32)(const gr__conv *c, const gr__conv_part *p)
 {
     conv_forward_f32(c, p);
@@ -49,6 +53,10 @@ size_t GR_ISA_NAME(gr__gemm_scratch_f64)(const gr__gemm *g)
 {
     return scratch_f64(g);
 }
+void GR_ISA_NAME(gr__gemm_pack_f64)(const gr__gemm *g, double *packed)
+{
+    pack_blocks_f64(g, packed);
+}
 void GR_ISA_NAME(gr__conv_forward_f64)(const gr__conv *c, const gr__conv_part *p)
 {
     conv_forward_f64(c, p);
@@ -68,4 +76,9 @@ void GR_ISA_NAME(gr__conv_turn_f64)(const gr__conv *c, const gr__conv_part *p)
 size_t GR_ISA_NAME(gr__conv_scratch_f64)(const gr__conv *c)
 {
     return conv_scratch_f64(c);
+}
+
+int64_t GR_ISA_NAME(gr__gemm_block)(size_t elem)
+{
+    return elem == sizeof(float) ? BLOCK_VECTORS * lanes_f32 : BLOCK_VECTORS * lanes_f64;
 }

@@ -7,11 +7,17 @@ typedef struct {
     void (*f64)(const gr__gemm *g);
     size_t (*scratch_f32)(const gr__gemm *g);
     size_t (*scratch_f64)(const gr__gemm *g);
+    void (*pack_f32)(const gr__gemm *g, float *packed);
+    void (*pack_f64)(const gr__gemm *g, double *packed);
+    int64_t (*block)(size_t elem);
     int64_t strip;
 } build;
 
-#define BUILD(isa, strip) \
-    {gr__gemm_f32_##isa, gr__gemm_f64_##isa, gr__gemm_scratch_f32_##isa, gr__gemm_scratch_f64_##isa, strip}
+#define BUILD(isa, strip)                                                                                              \
+    {                                                                                                                  \
+        gr__gemm_f32_##isa, gr__gemm_f64_##isa, gr__gemm_scratch_f32_##isa, gr__gemm_scratch_f64_##isa,                \
+            gr__gemm_pack_f32_##isa, gr__gemm_pack_f64_##isa, gr__gemm_block_##isa, strip                              \
+    }
 static const build builds[GR_ISA_COUNT] = {
     [GR_ISA_BASE] = BUILD(base, 32),
 #ifdef __x86_64__
@@ -34,6 +40,27 @@ size_t gr__gemm_scratch(const gr__gemm *g, size_t elem)
 {
     const build *b = &builds[gr__cpu_isa()];
     return elem == sizeof(float) ? b->scratch_f32(g) : b->scratch_f64(g);
+}
+
+int64_t gr__gemm_block(size_t elem)
+{
+    return builds[gr__cpu_isa()].block(elem);
+}
+
+int64_t gr__gemm_packed_bytes(int64_t k, int64_t n, size_t elem)
+{
+    const int64_t w = gr__gemm_block(elem);
+    return (n + w - 1) / w * w * k * (int64_t)elem;
+}
+
+void gr__gemm_pack_f32(const gr__gemm *g, float *packed)
+{
+    builds[gr__cpu_isa()].pack_f32(g, packed);
+}
+
+void gr__gemm_pack_f64(const gr__gemm *g, double *packed)
+{
+    builds[gr__cpu_isa()].pack_f64(g, packed);
 }
 
 int64_t gr__gemm_strip(void)

@@ -20,6 +20,8 @@ typedef struct {
     int64_t a_row, a_col;
     const void *b; /* B[p][j] = b[p*b_row + j*b_col] */
     int64_t b_row, b_col;
+    int64_t b_block; /* not 0: b was packed by gr__gemm_pack, and this is from one block to the next, in elements;
+                        b_row and b_col do not count */
     void *c; /* C[i][j] = c[i*c_row + j] */
     int64_t c_row;
     bool accumulate;
@@ -31,6 +33,18 @@ typedef struct {
 size_t gr__gemm_scratch(const gr__gemm *g, size_t elem);
 void gr__gemm_f32(const gr__gemm *g);
 void gr__gemm_f64(const gr__gemm *g);
+/* B in blocks of gr__gemm_block() columns, a block's rows one after the other: for a B that serves many products, like
+ * a recurrent layer's weights in a step over time. Element (p, j) is
+ *     packed[j / w * b_block + p * w + j % w],    w = gr__gemm_block(elem), b_block = k * w
+ * and the last block is filled up with zeros. A product may take some of the rows (b = packed + p * w) and begin at any
+ * block (b = packed + j / w * b_block), not inside one. w depends on the CPU: nothing packed is ever saved. */
+int64_t gr__gemm_block(size_t elem);
+/* Bytes of a packed k x n matrix. */
+int64_t gr__gemm_packed_bytes(int64_t k, int64_t n, size_t elem);
+/* Packs g's B (g.k, g.n, g.b, g.b_row, g.b_col; nothing else is looked at). To share the work, pack parts that begin at
+ * a block. */
+void gr__gemm_pack_f32(const gr__gemm *g, float *packed);
+void gr__gemm_pack_f64(const gr__gemm *g, double *packed);
 /* Columns of a strip that a thread should own: a whole number of tiles, few enough to leave strips for all threads. */
 int64_t gr__gemm_strip(void);
 
@@ -39,7 +53,10 @@ int64_t gr__gemm_strip(void);
     size_t gr__gemm_scratch_f32_##isa(const gr__gemm *g);                  \
     size_t gr__gemm_scratch_f64_##isa(const gr__gemm *g);                  \
     void gr__gemm_f32_##isa(const gr__gemm *g);                            \
-    void gr__gemm_f64_##isa(const gr__gemm *g);
+    void gr__gemm_f64_##isa(const gr__gemm *g);                            \
+    void gr__gemm_pack_f32_##isa(const gr__gemm *g, float *packed);        \
+    void gr__gemm_pack_f64_##isa(const gr__gemm *g, double *packed);       \
+    int64_t gr__gemm_block_##isa(size_t elem);
 GR_GEMM_BUILD(base)
 #ifdef __x86_64__
 GR_GEMM_BUILD(avx2)

@@ -1,10 +1,11 @@
 /* The matrix product for one element type and instruction set; a template on T and NAME, like tile_impl.h. See gemm.h
  * for what it promises, tile_impl.h for the inner loop.
  *
- *   for each strip of columns, 1 to 8 vectors wide      (b's strip: direct, or packed into scratch)
- *       for each cut of k                               (a chain that is cut goes on in C)
- *           for each block of rows                      (nearly equal blocks, so the last one is not a sliver)
- *               one tile */
+ *   for each cut of k                                 (a chain that is cut goes on in C)
+ *       for each group of columns, 1 to 8 strips      (packed at once: whole lines of b)
+ *           for each strip, 1 to 8 vectors wide       (direct, packed by the caller or packed here)
+ *               for each block of rows                (nearly equal blocks, so the last one is not a sliver)
+ *                   one tile */
 #include "ops/kernels/gemm.h"
 #include "ops/kernels/tile_impl.h"
 #include "ops/kernels/transpose_impl.h"
@@ -12,7 +13,13 @@
 #ifndef GR_GEMM_ONCE
 #define GR_GEMM_ONCE
 enum {
-    K_CUT = 512,        /* a packed panel of 2 vectors is then 64 KiB with AVX-512: a small part of L2 */
+#ifdef GR_VEC_512
+    K_CUT = 512, /* a packed strip of 2 vectors is then 64 KiB: a small part of L2, from where a large tile takes it */
+#else
+    K_CUT = 256, /* 16 KiB with AVX2: half of the first cache, for a small tile goes over b twice as often */
+#endif
+    BLOCK_VECTORS = 2,  /* of a block that gr__gemm_pack makes: the width of a full tile */
+    GROUP_BYTES = 256,  /* of a row of b packed at once */
     SET_STRIDE = 4096,  /* bytes: rows this far apart fall into one set of the first cache, */
     COLLIDING_ROWS = 6, /* which holds 8 lines or more */
     PACK_BLOCKS = 4,    /* blocks of rows from which on a copy of b pays */
@@ -29,10 +36,11 @@ typedef struct {
     T *c;
     int64_t c_row, c_col;
     bool accumulate;
-    T *panel;    /* [K_CUT][vectors * lanes] */
-    int rows;    /* of a tile, at most */
-    int vectors; /* of a tile, at most: 1, 2, 4 or 8 */
-    bool pack;   /* every strip; otherwise only a partial one, where there are no masks */
+    int64_t b_block; /* see gemm.h */
+    T *panel;        /* [strips of a group][K_CUT][vectors * lanes] */
+    int rows;        /* of a tile, at most */
+    int vectors;     /* of a tile, at most: 1, 2, 4 or 8 */
+    bool pack; /* every strip; otherwise only a partial one, where there are no masks */
 } NAME(job);
 
 /* ---- what to do -------------------------------------------------------------------------------------------------- */
@@ -49,84 +57,124 @@ static bool NAME(turned)(const gr__gemm *g)
 static NAME(job) NAME(plan)(const gr__gemm *g)
 {
     NAME(job) j = {g->m, g->n, g->k, g->a, g->a_row, g->a_col, g->b, g->b_row, g->b_col, g->c, g->c_row, 1,
-        g->accumulate, g->scratch, 0, 0, false};
-    if (NAME(turned)(g)) {
+        g->accumulate, g->b_block, g->scratch, TILE_ROWS, 2, false};
+    if (g->b_block)
+        j.b_row = BLOCK_VECTORS * NAME(lanes), j.b_col = 1;
+    else if (NAME(turned)(g)) {
         j.m = g->n, j.n = g->m;
         j.a = g->b, j.a_row = g->b_col, j.a_col = g->b_row;
         j.b = g->a, j.b_row = g->a_col, j.b_col = g->a_row;
         j.c_row = 1, j.c_col = g->c_row;
     }
     const bool many = TILE_ROWS > 6;
-    j.vectors = j.m == 1 ? 8 : j.m <= 3 ? (many ? 8 : 4) : j.m <= 6 && many ? 4 : 2;
-    bool a_collides = j.a_col == 1 && j.a_row * (int64_t)sizeof(T) % SET_STRIDE == 0 && j.k > NAME(lanes);
-    j.rows = a_collides ? COLLIDING_ROWS : TILE_ROWS;
-    bool b_collides = j.b_row * (int64_t)sizeof(T) % SET_STRIDE == 0;
-    j.pack = j.b_col != 1 && j.n > 1;
-    if (j.pack)
-        j.vectors = j.vectors > 2 ? 2 : j.vectors;
-    else if ((b_collides || !many) && j.m > PACK_BLOCKS * j.rows)
-        j.pack = true; /* a small tile needs b twice as often, and waits for it unless it stays in the first cache */
+    const bool a_collides = j.a_col == 1 && j.a_row * (int64_t)sizeof(T) % SET_STRIDE == 0 && j.k > NAME(lanes);
+    const bool b_collides = j.b_row * (int64_t)sizeof(T) % SET_STRIDE == 0;
+    if (!j.b_block && j.b_col == 1 && j.m <= 3)
+        j.vectors = j.m == 1 || many ? 8 : 4;
+    else if (many && (a_collides || (j.b_col == 1 && j.m <= 6 && !j.b_block))) /* few rows, wide: as many sums */
+        j.rows = COLLIDING_ROWS, j.vectors = j.b_block ? BLOCK_VECTORS : 4;
+    j.pack = !j.b_block && ((j.b_col != 1 && j.n > 1) || /* a small tile needs b in the first cache */
+                               ((b_collides || !many) && j.m > PACK_BLOCKS * j.rows));
     return j;
+}
+
+static int64_t NAME(deepest)(const NAME(job) *j)
+{
+    return j->k < K_CUT ? j->k : K_CUT;
+}
+
+/* Columns of a group of strips. */
+static int64_t NAME(group)(const NAME(job) *j)
+{
+    const int64_t strip = j->vectors * NAME(lanes), lines = GROUP_BYTES / (int64_t)sizeof(T);
+    return strip >= lines ? strip : lines / strip * strip;
 }
 
 static int64_t NAME(panel_elements)(const NAME(job) *j)
 {
 #ifdef GR_VEC_512
-    bool partial = false;
+    const bool partial = false;
 #else
-    bool partial = j->n % NAME(lanes) != 0;
+    const bool partial = j->n % NAME(lanes) != 0 && !j->b_block;
 #endif
-    return (j->pack || partial) ? (j->k < K_CUT ? j->k : K_CUT) * j->vectors * NAME(lanes) : 0;
+    const int64_t strip = j->vectors * NAME(lanes), all = (j->n + strip - 1) / strip * strip;
+    const int64_t packed = NAME(group)(j) < all ? NAME(group)(j) : all;
+    return NAME(deepest)(j) * (j->pack ? packed : partial ? strip : 0);
 }
 
-/* ---- packing a strip of b into [k][row] -------------------------------------------------------------------------- */
+/* ---- packing strips of b, each into [k][row], row a whole number of vectors -------------------------------------- */
 
-static void NAME(pack_rows)(const NAME(job) *j, const T *b, int64_t k, int64_t n, int64_t row)
+typedef struct {
+    const T *b; /* the first strip's */
+    int64_t b_row, b_col;
+    int64_t k, n; /* n: columns of all strips */
+    int64_t row;  /* a strip's */
+    int64_t to_step; /* from a strip in `to` to the next */
+    T *to;
+} NAME(packing);
+
+static void NAME(pack_rows)(const NAME(packing) *w)
 {
-    for (int64_t p = 0; p < k; p++) {
-        const T *from = b + p * j->b_row;
-        T *to = j->panel + p * row;
-        for (int64_t v = 0; v < row; v += NAME(lanes))
-            NAME(store)(to + v, NAME(load_part)(from + v, n - v < NAME(lanes) ? n - v : NAME(lanes)));
+    for (int64_t p = 0; p < w->k; p++) {
+        const T *from = w->b + p * w->b_row;
+        T *to = w->to + p * w->row;
+        int64_t n = w->n;
+        for (; n >= w->row; n -= w->row, from += w->row, to += w->to_step)
+            for (int64_t v = 0; v < w->row; v += NAME(lanes))
+                NAME(store)(to + v, NAME(load)(from + v));
+        for (int64_t v = 0; n > 0 && v < w->row; v += NAME(lanes)) {
+            const int64_t left = n - v < NAME(lanes) ? n - v : NAME(lanes);
+            NAME(store)(to + v, left > 0 ? NAME(load_part)(from + v, left) : (NAME(v)){0});
+        }
     }
 }
 
 /* b is contiguous along k: squares of it are turned in registers */
-static void NAME(pack_columns)(const NAME(job) *j, const T *b, int64_t k, int64_t n, int64_t row)
+static void NAME(pack_columns)(const NAME(packing) *s, const T *b, int64_t n, T *to)
 {
     enum { w = NAME(lanes) };
-    for (int64_t c = 0; c < row; c += w)
-        for (int64_t p = 0; p < k; p += w) {
-            const int64_t deep = k - p < w ? k - p : w;
+    for (int64_t c = 0; c < s->row; c += w)
+        for (int64_t p = 0; p < s->k; p += w) {
+            const int64_t deep = s->k - p < w ? s->k - p : w;
             NAME(v) x[w];
             if (deep == w && n - c >= w)
                 UNROLL for (int i = 0; i < w; i++)
-                    x[i] = NAME(load)(b + (c + i) * j->b_col + p);
+                    x[i] = NAME(load)(b + (c + i) * s->b_col + p);
             else
                 UNROLL for (int i = 0; i < w; i++)
-                    x[i] = c + i < n ? NAME(load_part)(b + (c + i) * j->b_col + p, deep) : (NAME(v)){0};
+                    x[i] = c + i < n ? NAME(load_part)(b + (c + i) * s->b_col + p, deep) : (NAME(v)){0};
             NAME(transpose)(x);
             UNROLL for (int i = 0; i < w; i++)
                 if (i < deep)
-                    NAME(store)(j->panel + (p + i) * row + c, x[i]);
+                    NAME(store)(to + (p + i) * s->row + c, x[i]);
         }
 }
 
-static void NAME(pack_any)(const NAME(job) *j, const T *b, int64_t k, int64_t n, int64_t row)
+static void NAME(pack_any)(const NAME(packing) *s, const T *b, int64_t n, T *to)
 {
-    for (int64_t p = 0; p < k; p++)
-        for (int64_t c = 0; c < row; c++)
-            j->panel[p * row + c] = c < n ? b[p * j->b_row + c * j->b_col] : (T)0;
+    for (int64_t p = 0; p < s->k; p++)
+        for (int64_t c = 0; c < s->row; c++)
+            to[p * s->row + c] = c < n ? b[p * s->b_row + c * s->b_col] : (T)0;
 }
 
-static void NAME(pack)(const NAME(job) *j, const T *b, int64_t k, int64_t n, int64_t row)
+static void NAME(pack)(const NAME(packing) *s)
 {
-    if (j->b_col == 1)
-        NAME(pack_rows)(j, b, k, n, row);
-    else if (j->b_row == 1)
-        NAME(pack_columns)(j, b, k, n, row);
-    else
-        NAME(pack_any)(j, b, k, n, row);
+    if (s->b_col == 1) {
+        NAME(pack_rows)(s);
+        return;
+    }
+    T *to = s->to;
+    for (int64_t c = 0; c < s->n; c += s->row, to += s->to_step)
+        (s->b_row == 1 ? NAME(pack_columns) : NAME(pack_any))(s, s->b + c * s->b_col, s->n - c, to);
+}
+
+static void NAME(pack_blocks)(const gr__gemm *g, T *packed)
+{
+    const int64_t w = BLOCK_VECTORS * NAME(lanes), group = GROUP_BYTES / (int64_t)sizeof(T);
+    const T *b = g->b;
+    for (int64_t j = 0; j < g->n; j += group)
+        NAME(pack)(&(NAME(packing)){b + j * g->b_col, g->b_row, g->b_col, g->k, g->n - j < group ? g->n - j : group, w,
+            g->k * w, packed + j * g->k});
 }
 
 /* ---- tiles ------------------------------------------------------------------------------------------------------- */
@@ -151,6 +199,7 @@ GR_INLINE void NAME(tile)(const int mr, const int nv, const NAME(terms) *t, T *c
                 NAME(tile_add)(mr, nv, acc, &run);
             }
     }
+    AS_NEW(c_row);
     NAME(tile_store)(mr, nv, acc, c, c_row, t->last);
 }
 
@@ -191,18 +240,23 @@ static void NAME(tile_scattered)(NAME(tile_fn) *tile, int64_t m, int64_t n, cons
 
 /* ---- loops ------------------------------------------------------------------------------------------------------- */
 
-/* n columns of nv vectors, terms k0 to k0 + t->k of the sums */
-static void NAME(strip_rows)(const NAME(job) *j, NAME(terms) *t, int64_t col, int64_t n, int nv, int64_t k0)
+/* A part of the product: a cut of k. */
+typedef struct {
+    int64_t k0, k;
+    const T *next_b; /* what is read after the group of columns in hand: its first column */
+} NAME(part);
+
+/* n columns of nv vectors from col on; t->b is given. next_b is what is read of b after it. */
+static void NAME(strip_rows)(const NAME(job) *j, const NAME(part) *s, NAME(terms) *t, int64_t col, int64_t n, int nv,
+    const T *next_b)
 {
     const int64_t blocks = (j->m + j->rows - 1) / j->rows;
-    const bool goes_on = j->accumulate || k0 > 0;
-    const bool more_k = k0 + t->k < j->k;
-    const T *next_b = more_k ? j->b + (k0 + t->k) * j->b_row + col * j->b_col : j->b + (col + n) * j->b_col;
-    for (int64_t i = 0, q = 0; q < blocks; q++) {
-        const int64_t mr = (j->m - i + blocks - q - 1) / (blocks - q);
+    const bool goes_on = j->accumulate || s->k0 > 0;
+    for (int64_t i = 0, q = 0, mr; q < blocks; q++, i += mr) {
+        mr = (j->m - i + blocks - q - 1) / (blocks - q);
         NAME(tile_fn) *tile = NAME(tiles)[mr][nv];
         T *c = j->c + i * j->c_row + col * j->c_col;
-        t->a = j->a + i * j->a_row + k0 * j->a_col;
+        t->a = j->a + i * j->a_row + s->k0 * j->a_col;
         if (j->b_col == 1 && q < nv) /* the first blocks fetch the next strip of b, a column of lines each */
             t->next = next_b + q * NAME(lanes), t->next_step = j->b_row;
         else /* the others the next block of a */
@@ -211,28 +265,41 @@ static void NAME(strip_rows)(const NAME(job) *j, NAME(terms) *t, int64_t col, in
             tile(t, c, j->c_row, goes_on);
         else
             NAME(tile_scattered)(tile, mr, n, t, j, c, goes_on);
-        i += mr;
     }
 }
 
-static void NAME(strip)(const NAME(job) *j, int64_t col, int64_t n, int nv)
+/* Columns col to col + width: a group of strips, packed together. */
+static void NAME(strips)(const NAME(job) *j, const NAME(part) *s, int64_t col, int64_t width)
 {
-    const int64_t row = nv * NAME(lanes);
-    NAME(terms) t = {.runs = {1, 1}, .a_row = j->a_row, .a_col = j->a_col, .last = n - (nv - 1) * NAME(lanes)};
-#ifdef GR_VEC_512
-    const bool pack = j->pack;
-#else
-    const bool pack = j->pack || n < row;
-#endif
-    const int64_t cuts = (j->k + K_CUT - 1) / K_CUT, cut = (j->k + cuts - 1) / cuts;
-    for (int64_t k0 = 0; k0 < j->k; k0 += cut) {
-        t.k = j->k - k0 < cut ? j->k - k0 : cut;
-        t.b = j->b + k0 * j->b_row + col * j->b_col, t.b_row = j->b_row;
-        if (pack) {
-            NAME(pack)(j, t.b, t.k, n, row);
-            t.b = j->panel, t.b_row = row;
+    const int64_t full = j->vectors * NAME(lanes);
+    const T *b = j->b + s->k0 * j->b_row + (j->b_block ? 0 : col * j->b_col);
+    const NAME(packing) w = {b, j->b_row, j->b_col, s->k, width, full, s->k * full, j->panel};
+    if (j->pack)
+        NAME(pack)(&w);
+    for (int64_t at = 0, n; at < width; at += n) {
+        const int64_t left = width - at, vectors = (left + NAME(lanes) - 1) / NAME(lanes);
+        int nv = j->vectors;
+        while (nv > vectors)
+            nv /= 2;
+        n = nv * NAME(lanes) < left ? nv * NAME(lanes) : left;
+        NAME(terms) t = {.runs = {1, 1}, .k = s->k, .a_row = j->a_row, .a_col = j->a_col, .b_row = j->b_row,
+            .last = n - (nv - 1) * NAME(lanes)};
+        if (j->b_block) { /* a tail may begin inside a block, never cross its end */
+            t.b = b + (col + at) / full * j->b_block + (col + at) % full;
+            NAME(strip_rows)(j, s, &t, col + at, n, nv, t.b + j->b_block);
+            continue;
         }
-        NAME(strip_rows)(j, &t, col, n, nv, k0);
+        t.b = b + at * j->b_col;
+        const T *next_b = left > n && !j->pack ? t.b + n * j->b_col : s->next_b + at * j->b_col;
+        if (j->pack)
+            t.b = w.to + at / full * w.to_step + at % full, t.b_row = full;
+#ifndef GR_VEC_512
+        else if (n < nv * NAME(lanes)) {
+            NAME(pack)(&(NAME(packing)){t.b, j->b_row, j->b_col, s->k, n, nv * NAME(lanes), 0, j->panel});
+            t.b = j->panel, t.b_row = nv * NAME(lanes);
+        }
+#endif
+        NAME(strip_rows)(j, s, &t, col + at, n, nv, next_b);
     }
 }
 
@@ -246,14 +313,15 @@ static void NAME(product)(const gr__gemm *g)
         return;
     }
     const NAME(job) j = NAME(plan)(g);
-    for (int64_t col = 0; col < j.n;) {
-        const int64_t left = j.n - col, vectors = (left + NAME(lanes) - 1) / NAME(lanes);
-        int nv = j.vectors;
-        while (nv > vectors)
-            nv /= 2;
-        const int64_t n = nv * NAME(lanes) < left ? nv * NAME(lanes) : left;
-        NAME(strip)(&j, col, n, nv);
-        col += n;
+    const int64_t cuts = (j.k + K_CUT - 1) / K_CUT, cut = (j.k + cuts - 1) / cuts, group = NAME(group)(&j);
+    for (int64_t k0 = 0; k0 < j.k; k0 += cut) {
+        NAME(part) s = {k0, j.k - k0 < cut ? j.k - k0 : cut, NULL};
+        for (int64_t col = 0; col < j.n; col += group) {
+            const int64_t width = j.n - col < group ? j.n - col : group;
+            const bool same_k = col + width < j.n || k0 + s.k >= j.k; /* the last group of all: its neighbour's turn */
+            s.next_b = same_k ? j.b + k0 * j.b_row + (col + width) * j.b_col : j.b + (k0 + s.k) * j.b_row;
+            NAME(strips)(&j, &s, col, width);
+        }
     }
 }
 

@@ -29,6 +29,10 @@ enum { TILE_ROWS = 6 }; /* 16 registers */
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* The compiler takes x for a new value: it neither keeps what it made of the old one in registers, which a tile lacks,
+ * nor works out one pointer from another. */
+#define AS_NEW(x) __asm__("" : "+r"(x))
+
 #ifdef GR_VEC_512
 typedef float part_v_f32 __attribute__((vector_size(64)));
 typedef double part_v_f64 __attribute__((vector_size(64)));
@@ -143,10 +147,36 @@ typedef struct {
     int64_t next_step;
 } NAME(terms);
 
+/* a[i] of the rows of a tile: all that 13 rows need are two pointers, 7 rows apart, and 3 multiples of the stride. */
+GR_INLINE T NAME(tile_a)(const int i, const T *upper, const T *lower, int64_t row, int64_t three, int64_t five)
+{
+    const char *a = (const char *)(i < 7 ? upper : lower);
+    switch (i % 7) {
+    case 0:
+        return *(const T *)a;
+    case 1:
+        return *(const T *)(a + row);
+    case 2:
+        return *(const T *)(a + 2 * row);
+    case 3:
+        return *(const T *)(a + three);
+    case 4:
+        return *(const T *)(a + 4 * row);
+    case 5:
+        return *(const T *)(a + five);
+    default:
+        return *(const T *)(a + 2 * three);
+    }
+}
 GR_INLINE void NAME(tile_add)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS], const NAME(terms) *t)
 {
-    const T *a = t->a, *b = t->b, *next = t->next;
-    for (int64_t p = 0; p < t->k; p++, a += t->a_col, b += t->b_row) {
+    const T *a = t->a, *lower = a + (mr > 7 ? 7 * t->a_row : 0), *b = t->b, *next = t->next;
+    int64_t row = t->a_row * (int64_t)sizeof(T), three = 3 * row, five = 5 * row;
+    AS_NEW(lower);
+    AS_NEW(row);
+    AS_NEW(three);
+    AS_NEW(five);
+    for (int64_t p = t->k; p > 0; p--, a += t->a_col, lower += t->a_col, b += t->b_row) {
         NAME(v) w[TILE_VECTORS];
         __builtin_prefetch(next);
         next += t->next_step;
@@ -154,7 +184,7 @@ GR_INLINE void NAME(tile_add)(const int mr, const int nv, NAME(v) acc[][TILE_VEC
             w[v] = NAME(load)(b + v * NAME(lanes));
         w[nv - 1] = NAME(load_last)(b + (nv - 1) * NAME(lanes), t->last);
         UNROLL for (int i = 0; i < mr; i++) {
-            NAME(v) x = a[i * t->a_row] - (NAME(v)){0};
+            NAME(v) x = NAME(tile_a)(i, a, lower, row, three, five) - (NAME(v)){0};
             UNROLL for (int v = 0; v < nv; v++)
                 acc[i][v] += x * w[v];
         }
