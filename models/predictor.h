@@ -12,6 +12,7 @@
 #ifndef GRAPE_MODELS_PREDICTOR_H
 #define GRAPE_MODELS_PREDICTOR_H
 
+#include "compiler/program.h"
 #include "models/model.h"
 
 GR_BEGIN
