@@ -104,15 +104,17 @@ gr_tensor *gr__unbroadcast(gr_tensor *g, gr_tensor *like)
 #define TAKEN(u, v) \
     gr_where(gr_greater(u, v), g, gr_where(gr_equal(u, v), gr_mul(N(0.5), g), N(0))) /* u was the result */
 
-/* h = (1 + t) / 2 with t = tanh(k (x + 0.044715 x^3));  d(x h)/dx = h + x (1 - t^2) k (1 + 3 * 0.044715 x^2) / 2 */
-static gr_tensor *gelu_tanh_gradient(gr_at at, gr_tensor *g, gr_tensor *x)
+/* The second derivative of x s, s = 1 / (1 + e^-v), v = k x (1 + c x^2):  s (1 - s) (2 v' + x (1 - 2s) v'^2 + x v'')
+ */
+static gr_tensor *gelu_tanh_curve(gr_at at, gr_tensor *g, gr_tensor *x)
 {
-    const double k = 0.79788456080286536, cubic = 0.044715;
-    gr_tensor *square = gr_square(x);
-    gr_tensor *t = gr_tanh(gr_mul(gr_mul(N(k), x), gr_add(N(1), gr_mul(N(cubic), square))));
-    gr_tensor *slope = gr_mul(gr_mul(N(k / 2), x), gr_add(N(1), gr_mul(N(3 * cubic), square)));
-    gr_tensor *h = gr_mul(N(0.5), gr_add(N(1), t));
-    return gr_mul(g, gr_add(h, gr_mul(gr_sub(N(1), gr_square(t)), slope)));
+    const double k = 1.5957691216057308, c = 0.044715;
+    gr_tensor *square = gr_square(x), *one = N(1);
+    gr_tensor *s = gr_sigmoid(gr_mul(gr_mul(N(k), x), gr_add(one, gr_mul(N(c), square))));
+    gr_tensor *v1 = gr_mul(N(k), gr_add(one, gr_mul(N(3 * c), square))), *v2 = gr_mul(N(6 * c * k), x);
+    gr_tensor *bent = gr_mul(gr_sub(one, gr_add(s, s)), gr_square(v1));
+    gr_tensor *sum = gr_add(gr_add(v1, v1), gr_mul(x, gr_add(bent, v2)));
+    return gr_mul(g, gr_mul(gr_mul(s, gr_sub(one, s)), sum));
 }
 
 /* What a row may speak of.  Integer results have no gradient, and autograd does not ask for one. */

@@ -66,6 +66,7 @@ GR_DECLARE_OP1(softplus);  /* log(1 + e^x) */
 GR_DECLARE_OP1(silu);      /* x sigmoid(x) */
 GR_DECLARE_OP1(gelu);      /* x Phi(x).  Hendrycks & Gimpel 2016, arXiv:1606.08415 */
 GR_DECLARE_OP1(gelu_tanh); /* the same paper's approximation by tanh */
+GR_DECLARE_OP1(gelu_tanh_slope); /* its derivative */
 GR_DECLARE_OP1(selu);      /* Klambauer et al. 2017, arXiv:1706.02515 */
 /* x above 0, alpha (e^x - 1) below; alpha 1 by default.  Clevert et al. 2015, arXiv:1511.07289 */
 typedef struct {
@@ -148,6 +149,7 @@ gr_tensor *gr__unbroadcast(gr_tensor *g, gr_tensor *like);
 #define gr_silu(...)          gr_silu_at(GR_HERE, __VA_ARGS__)
 #define gr_gelu(...)          gr_gelu_at(GR_HERE, __VA_ARGS__)
 #define gr_gelu_tanh(...)     gr_gelu_tanh_at(GR_HERE, __VA_ARGS__)
+#define gr_gelu_tanh_slope(...) gr_gelu_tanh_slope_at(GR_HERE, __VA_ARGS__)
 #define gr_selu(...)          gr_selu_at(GR_HERE, __VA_ARGS__)
 #define gr_elu(...)           gr_elu_at(GR_HERE, &(gr_elu_args){.x = __VA_ARGS__})
 #define gr_leaky_relu(...)    gr_leaky_relu_at(GR_HERE, &(gr_leaky_relu_args){.x = __VA_ARGS__})
