@@ -346,6 +346,25 @@ static void find_live(gr__plan *p)
             need_inputs(p, id);
 }
 
+/* Data that follows from the inputs alone, no variable among them, can be checked before anything is updated. */
+static bool find_early_checks(gr__plan *p)
+{
+    bool *given = gr__alloc(p->n_nodes + 1, sizeof *given);
+    for (int id = 0; given && id < p->n_nodes; id++) {
+        gr__pnode *n = &p->node[id];
+        bool all = n->node->op != &gr_op_variable, integers = true;
+        for (int i = 0; i < n->node->n_in; i++) {
+            const gr_tensor *x = n->node->in[i];
+            all = all && given[x->node->id];
+            integers = integers && (gr_dtype_is_float(x->dtype) || given[x->node->id]);
+        }
+        given[id] = all;
+        n->checked_early = n->work == GR__OPAQUE && n->node->op->check && integers;
+    }
+    gr__free(given);
+    return given != NULL;
+}
+
 gr_status gr__plan_bind(gr__plan *p)
 {
     const gr_tape *t = p->graph->tape;
@@ -368,6 +387,8 @@ gr_status gr__plan_bind(gr__plan *p)
     for (int id = 0; id < p->n_nodes; id++)
         if (p->node[id].work == GR__CONTRACT)
             bind_contract(p, &p->node[id]);
+    if (!find_early_checks(p))
+        return GR_EMEM;
     do
         find_live(p);
     while (integer_views(p));

@@ -170,8 +170,7 @@ static void find_later(order *o, int g)
 static bool may_fail(const gr__plan *p, int group)
 {
     const gr__group *g = &p->group[group];
-    unsigned traits = p->node[g->node[0]].node->op->traits;
-    return g->opaque && (!(traits & GR_RANGED) || (traits & GR_CHECKED_DATA));
+    return g->opaque && gr__may_fail(&p->node[g->node[0]]);
 }
 
 static int form_in(const gr__group *g, int node)

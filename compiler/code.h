@@ -67,8 +67,9 @@ void gr__place_slots(gr__code *c, int n_slots, const int64_t *bytes, gr__places 
 /* The step of a group: its program, refs, tasks and cost. */
 gr_status gr__lower_group(gr__plan *p, gr__step *s, int group);
 gr_status gr__run_code(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end);
-/* The step of a node that is on its own. */
+/* The step of a node that is on its own; and what checks its data early. */
 gr_status gr__opaque_step(gr__plan *p, gr__step *s, int node);
+gr_status gr__data_check_step(gr__plan *p, gr__step *s, int node, const gr__step *eval);
 void gr__add_ref(gr__plan *p, gr__step *s, int value, int buffer, bool write);
 /* An opaque node's types and buffers; NULL if there is no memory. */
 gr__opaque *gr__opaque_of(gr__plan *p, int node);

@@ -90,10 +90,47 @@ gr_status gr__opaque_step(gr__plan *p, gr__step *s, int id)
     o->range = range_of(&c);
     s->tasks = o->range ? (o->count + o->range - 1) / o->range : 1;
     s->tasks = s->tasks ? s->tasks : 1;
-    s->fallible = !o->range || (n->node->op->traits & GR_CHECKED_DATA);
+    s->fallible = gr__may_fail(n);
     s->pinned = !(n->node->op->traits & (GR_RANGED | GR_PARALLEL));
     s->task_ns = (50 + gr__eval_ns(s->flops, (double)o->count) + s->bytes * 0.05) / (double)s->tasks;
     snprintf(s->name, sizeof s->name, "%s", n->node->op->name);
+    return GR_OK;
+}
+
+bool gr__may_fail(const gr__pnode *n)
+{
+    const unsigned traits = n->node->op->traits;
+    return !n->checked_early && (!(traits & GR_RANGED) || (traits & GR_CHECKED_DATA));
+}
+
+static gr_status run_check(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end)
+{
+    const gr__opaque *o = s->arg;
+    const gr_call c = call_of(o, run->arg + o->first_arg);
+    (void)thread, (void)begin, (void)end;
+    return o->node->op->check(&c);
+}
+
+gr_status gr__data_check_step(gr__plan *p, gr__step *s, int id, const gr__step *eval)
+{
+    const gr__opaque *o = eval->arg;
+    const gr__node *n = p->node[id].node;
+    if (!(s->ref = gr__arena_alloc(&p->arena, n->n_in, sizeof *s->ref)))
+        return GR_EMEM;
+    int64_t count = INT64_MAX;
+    for (int i = 0; i < n->n_in; i++)
+        if (!gr_dtype_is_float(n->in[i]->dtype)) {
+            const int64_t size = gr_shape_size(o->arg[i].shape);
+            gr__add_ref(p, s, gr__root(p, n->in[i]), o->arg_buffer[i], false);
+            count = size < count ? size : count; /* of the indices; what they pick from may be integers too */
+        }
+    s->group = -1;
+    s->fn = run_check;
+    s->arg = o;
+    s->tasks = 1;
+    s->fallible = true;
+    s->task_ns = 50 + (double)count;
+    snprintf(s->name, sizeof s->name, "check %s", n->op->name);
     return GR_OK;
 }
 

@@ -45,6 +45,7 @@ typedef struct gr__pnode {
     int value;          /* of result 0; the others follow */
     int group;          /* -1: none */
     gr__access *access; /* TILE, VIEW, REDUCE: per input */
+    bool checked_early; /* OPAQUE: what it may refuse, a step of its own refuses */
     const void *data;   /* of constants, and of what follows from shapes alone */
     int operand[2];     /* CONTRACT: root values of a and b, and where in them they start */
     int64_t operand_offset[2];
@@ -183,6 +184,8 @@ gr_status gr__plan_verify(const gr__plan *p);
 /* The operand i of node n, read through views as far as that goes. */
 gr__access gr__operand(const gr__plan *p, int node, int i);
 int gr__root(const gr__plan *p, const gr_tensor *x);
+/* May an opaque node's eval end the run? */
+bool gr__may_fail(const gr__pnode *n);
 /* The root value that node reads as input i. */
 int gr__read_value(const gr__plan *p, int node, int i);
 static inline int gr__value_of(const gr__plan *p, const gr_tensor *x)

@@ -1,4 +1,4 @@
-/* compiler/steps.c: one step per group, per sum of partial results, and per commit that needs a copy. */
+/* compiler/steps.c: one step per group, check of data, sum of partial results, and commit that needs a copy. */
 #include "compiler/code.h"
 #include "core/size.h"
 #include "ops/kernels/panel.h"
@@ -123,7 +123,7 @@ static gr_status combine_steps(gr__plan *p, int group)
 
 gr_status gr__plan_steps(gr__plan *p)
 {
-    p->step = gr__arena_alloc(&p->arena, p->n_groups + p->n_nodes + 2 * p->graph->n_commit + 1, sizeof *p->step);
+    p->step = gr__arena_alloc(&p->arena, 2 * p->n_groups + p->n_nodes + 2 * p->graph->n_commit + 1, sizeof *p->step);
     if (!p->step)
         return GR_EMEM;
     for (int i = 0; i < p->n_groups; i++) {
@@ -131,6 +131,8 @@ gr_status gr__plan_steps(gr__plan *p)
         s->group = i;
         GR_TRY(p->group[i].opaque ? gr__opaque_step(p, s, p->group[i].node[0]) : gr__lower_group(p, s, i));
         p->flops += s->flops;
+        if (p->group[i].opaque && p->node[p->group[i].node[0]].checked_early)
+            GR_TRY(gr__data_check_step(p, &p->step[p->n_steps++], p->group[i].node[0], s));
         GR_TRY(combine_steps(p, i));
     }
     for (int i = 0; i < p->graph->n_commit; i++)

@@ -177,6 +177,9 @@ struct gr_op {
     gr_status (*infer)(gr_infer *f);
     gr_status (*eval_f32)(const gr_call *c); /* the op's float type is float32 (or it has none) */
     gr_status (*eval_f64)(const gr_call *c); /* NULL: "f32 only" */
+    /* GR_CHECKED_DATA: refuses what eval would refuse, looking at operands of integers alone. A program runs it early,
+     * so that what has no way back (an update in place) need not wait for eval. NULL: eval alone knows. */
+    gr_status (*check)(const gr_call *c);
     int64_t (*scratch)(const gr_call *c);    /* bytes wanted in c->scratch; NULL: none */
     /* GR_RANGED: elements of the result that eval would rather have together (a row, an image); any split is right.
      * A function of types and shapes, and perhaps of gr_num_threads(). NULL: none. */

@@ -187,39 +187,45 @@ static gr_status add_into_zeros(const gr_call *c, const places *p, place_fn plac
     return add_runs(c, p, place, &c->in[0]);
 }
 
-static gr_status take_eval(const gr_call *c)
+static gr_status add_to_copy(const gr_call *c, const places *p, place_fn place)
 {
-    places p = take_places(&c->in[1], c->in[0].shape, ((const axis_attr *)c->attr)->axis);
-    return copy_runs(c, &p, take_place);
+    memmove(c->out[0].data, c->in[0].data, (size_t)(gr_shape_size(c->out[0].shape) * gr_dtype_size(c->out[0].dtype)));
+    return add_runs(c, p, place, &c->in[2]);
 }
-static gr_status take_back_eval(const gr_call *c)
+
+static gr_status check_places(const gr_call *c, const places *p, place_fn place)
 {
-    places p = take_places(&c->in[1], c->out[0].shape, ((const into_attr *)c->attr)->axis);
-    return add_into_zeros(c, &p, take_place);
+    int64_t at;
+    for (int64_t r = 0; r < p->runs && p->run; r++)
+        GR_TRY(place(c, p, r, &at));
+    return GR_OK;
 }
-static gr_status along_eval(const gr_call *c)
+
+/* Per op: its places, eval, check. */
+#define PLACES(op, made, place, eval)                                                                                  \
+    static gr_status op##_eval(const gr_call *c)                                                                       \
+    {                                                                                                                  \
+        const places p = made;                                                                                         \
+        return eval(c, &p, place);                                                                                     \
+    }                                                                                                                  \
+    static gr_status op##_check(const gr_call *c)                                                                      \
+    {                                                                                                                  \
+        const places p = made;                                                                                         \
+        return check_places(c, &p, place);                                                                             \
+    }
+static places along_places_of(const gr_call *c)
 {
     places p = along_places(&c->in[1], c->in[0].shape, ((const axis_attr *)c->attr)->axis);
     p.labels = ((const axis_attr *)c->attr)->labels;
-    return copy_runs(c, &p, along_place);
+    return p;
 }
-static gr_status along_back_eval(const gr_call *c)
-{
-    places p = along_places(&c->in[1], c->out[0].shape, ((const into_attr *)c->attr)->axis);
-    return add_into_zeros(c, &p, along_place);
-}
-static gr_status gather_eval(const gr_call *c)
-{
-    places p = gather_places(&c->in[1], c->in[0].shape, 0);
-    return copy_runs(c, &p, gather_place);
-}
-static gr_status scatter_add_eval(const gr_call *c)
-{
-    places p = gather_places(&c->in[1], c->out[0].shape, 0);
-    memmove(c->out[0].data, c->in[0].data, (size_t)(gr_shape_size(c->out[0].shape) * gr_dtype_size(c->out[0].dtype)));
-    return add_runs(c, &p, gather_place, &c->in[2]);
-}
-
+#define AXIS_OF(attr_type) ((const attr_type *)c->attr)->axis
+PLACES(take, take_places(&c->in[1], c->in[0].shape, AXIS_OF(axis_attr)), take_place, copy_runs)
+PLACES(take_back, take_places(&c->in[1], c->out[0].shape, AXIS_OF(into_attr)), take_place, add_into_zeros)
+PLACES(along, along_places_of(c), along_place, copy_runs)
+PLACES(along_back, along_places(&c->in[1], c->out[0].shape, AXIS_OF(into_attr)), along_place, add_into_zeros)
+PLACES(gather, gather_places(&c->in[1], c->in[0].shape, 0), gather_place, copy_runs)
+PLACES(scatter_add, gather_places(&c->in[1], c->out[0].shape, 0), gather_place, add_to_copy)
 /* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 static gr_status adds_up(const gr_infer *f)
@@ -452,38 +458,38 @@ static gr_status one_hot_eval(const gr_call *c)
         __VA_ARGS__}
 
 GATHER_OP(take, 2, GR_RANGED, "rows of an axis, by index", .attrs = axis_fields, .attr_size = sizeof(axis_attr),
-    .infer = infer_take, .eval_f32 = take_eval, .eval_f64 = take_eval, .vjp = take_vjp,
+    .infer = infer_take, .eval_f32 = take_eval, .eval_f64 = take_eval, .check = take_check, .vjp = take_vjp,
     .samples = GR_SAMPLES({0, 2, {GR_DIMS(3, 2), GR_DIMS(5)}, INDEXED(AXIS(0))},
         {0, 2, {GR_DIMS(2, 5, 3), GR_DIMS(2, 3)}, INDEXED(AXIS(1))}, {0, 2, {GR_DIMS(7), {0, {0}}}, INDEXED(AXIS(-1))},
         {0, 2, {GR_DIMS(2, 3), GR_DIMS(0)}, INDEXED(AXIS(1))}, {-3, 2, {GR_DIMS(3, 2), GR_DIMS(7)}, INDEXED(AXIS(0))},
         {0, 2, {GR_DIMS(3, 2), GR_DIMS(4)}, .dtype = {GR_I32, GR_U8}, .attr = AXIS(0)}));
 GATHER_OP(take_back, 2, 0, "rows added up by index; take's gradient", .attrs = into_fields,
     .attr_size = sizeof(into_attr), .infer = infer_take_back, .eval_f32 = take_back_eval, .eval_f64 = take_back_eval,
-    .vjp = take_back_vjp,
+    .check = take_back_check, .vjp = take_back_vjp,
     .samples = GR_SAMPLES({0, 2, {GR_DIMS(5, 2), GR_DIMS(5)}, INDEXED(INTO(0, 3, 2))},
         {0, 2, {GR_DIMS(2, 2, 3, 3), GR_DIMS(2, 3)}, INDEXED(INTO(1, 2, 5, 3))},
         {0, 2, {{0, {0}}, {0, {0}}}, INDEXED(INTO(-1, 7))},
         {0, 2, {GR_DIMS(2, 0), GR_DIMS(0)}, INDEXED(INTO(1, 2, 3))}));
 GATHER_OP(take_along_axis, 2, GR_RANGED, "one element for each index", .attrs = axis_fields,
     .attr_size = sizeof(axis_attr), .infer = infer_along, .eval_f32 = along_eval, .eval_f64 = along_eval,
-    .vjp = along_vjp,
+    .check = along_check, .vjp = along_vjp,
     .samples = GR_SAMPLES({0, 2, {GR_DIMS(5, 3), GR_DIMS(5, 1)}, INDEXED(AXIS(-1))},
         {0, 2, {GR_DIMS(2, 3, 5), GR_DIMS(2, 7, 5)}, INDEXED(AXIS(1))},
         {-3, 2, {GR_DIMS(3), GR_DIMS(4)}, INDEXED(AXIS(0))}, {0, 2, {GR_DIMS(0, 3), GR_DIMS(0, 2)}, INDEXED(AXIS(1))}));
 GATHER_OP(take_along_axis_back, 2, 0, "elements added up by index; take_along_axis's gradient", .attrs = into_fields,
     .attr_size = sizeof(into_attr), .infer = infer_along_back, .eval_f32 = along_back_eval, .eval_f64 = along_back_eval,
-    .vjp = along_back_vjp,
+    .check = along_back_check, .vjp = along_back_vjp,
     .samples = GR_SAMPLES({0, 2, {GR_DIMS(5, 1), GR_DIMS(5, 1)}, INDEXED(INTO(-1, 5, 3))},
         {0, 2, {GR_DIMS(2, 7, 5), GR_DIMS(2, 7, 5)}, INDEXED(INTO(1, 2, 3, 5))},
         {0, 2, {GR_DIMS(0, 2), GR_DIMS(0, 2)}, INDEXED(INTO(1, 0, 3))}));
 GATHER_OP(gather, 2, GR_RANGED, "slices by places in the leading axes", .infer = infer_gather, .eval_f32 = gather_eval,
-    .eval_f64 = gather_eval, .vjp = gather_vjp,
+    .eval_f64 = gather_eval, .check = gather_check, .vjp = gather_vjp,
     .samples = GR_SAMPLES({0, 2, {GR_DIMS(3, 2), GR_DIMS(5, 1)}, INDEXED(NULL)},
         {0, 2, {GR_DIMS(3, 5, 2), GR_DIMS(2, 4, 2)}, INDEXED(NULL)},
         {-3, 2, {GR_DIMS(3, 3), GR_DIMS(7, 2)}, INDEXED(NULL)}, {0, 2, {GR_DIMS(3, 2), GR_DIMS(1)}, INDEXED(NULL)},
         {0, 2, {GR_DIMS(3, 0), GR_DIMS(2, 1)}, INDEXED(NULL)}));
 GATHER_OP(scatter_add, 3, 0, "x with updates added at places in its leading axes", .infer = infer_scatter_add,
-    .eval_f32 = scatter_add_eval, .eval_f64 = scatter_add_eval, .vjp = scatter_add_vjp,
+    .eval_f32 = scatter_add_eval, .eval_f64 = scatter_add_eval, .check = scatter_add_check, .vjp = scatter_add_vjp,
     .samples = GR_SAMPLES({0, 2, {GR_DIMS(3, 2), GR_DIMS(5, 1), GR_DIMS(5, 2)}, INDEXED(NULL)},
         {0, 2, {GR_DIMS(3, 5, 2), GR_DIMS(2, 4, 2), GR_DIMS(2, 4, 2)}, INDEXED(NULL)},
         {0, 2, {GR_DIMS(3), GR_DIMS(0, 1), GR_DIMS(0)}, INDEXED(NULL)},

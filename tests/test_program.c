@@ -207,6 +207,34 @@ static void a_refused_datum_drops_every_commit_and_names_the_place(void)
     gr_program_free(p), gr_tape_free(t), gr_variable_free(v);
 }
 
+/* Indices from outside are checked before anything is updated, those that hang on a variable when they are used. */
+static void a_bad_index_leaves_variables_unchanged(void)
+{
+    for (int mode = 0; mode < 2; mode++) {
+        gr_tape *t = gr_tape_new();
+        gr_variable *v = gr_variable_new("v", GR_F32, GR_SHAPE(2), true);
+        gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(2), "x"), *given = gr_input(t, GR_I32, GR_SHAPE(2), "indices");
+        gr_tensor *old = gr_read(t, v);
+        gr_assign(old, plus(old, x));
+        gr_tensor *late = gr_exp(gr_exp(gr_matmul(x, gr_ones(t, GR_SHAPE(2, 2), GR_F32))));
+        gr_tensor *y = gr_take(late, mode ? gr_add(gr_cast(old, GR_I32), given) : given, 0);
+        gr_program *p = gr_program_new(t, .inputs = {x, given}, .outputs = {y}, .verify = true);
+        gr_array *a = gr_array_from(GR_F32, GR_SHAPE(2), (float[]){1, 1}), *out = gr_array_new(GR_F32, GR_SHAPE(2));
+        for (int bad = 1; bad >= 0; bad--) {
+            gr_array *i = gr_array_from(GR_I32, GR_SHAPE(2), (int32_t[]){1, bad ? 2 : 0});
+            const gr_status s = gr_program_run(p, (gr_array *[]){a, i}, (gr_array *[]){out});
+            GR_EXPECT(s == (bad ? GR_ERANGE : GR_OK), "mode %d, bad %d: %s", mode, bad, gr_error_message());
+            CU_ASSERT(!bad || strstr(gr_error_message(), "take: argument indices: expected -2 .. 1, found 2 at [1]"));
+            gr_error_clear();
+            gr_array *now = gr_variable_get(v);
+            GR_EXPECT(gr_array_at(now, 0) == (bad ? 0 : 1), "mode %d, bad %d: %g", mode, bad, gr_array_at(now, 0));
+            gr_array_free(now), gr_array_free(i);
+        }
+        gr_array_free(a), gr_array_free(out);
+        gr_program_free(p), gr_tape_free(t), gr_variable_free(v);
+    }
+}
+
 static void assign_if_keeps_the_value_where_the_condition_is_false(void)
 {
     gr_tape *t = gr_tape_new();
@@ -386,4 +414,5 @@ GR_SUITE("compiler/compile.c", GR_TEST(every_failed_allocation_is_an_error_and_n
     GR_TEST(inputs_that_disagree_on_the_batch_size_are_refused), GR_TEST(a_needed_input_that_is_not_listed_is_an_error),
     GR_TEST(assignments_are_committed_together), GR_TEST(a_variable_may_be_assigned_what_reads_all_of_it),
     GR_TEST(the_last_of_several_assignments_stays), GR_TEST(a_refused_datum_drops_every_commit_and_names_the_place),
+    GR_TEST(a_bad_index_leaves_variables_unchanged),
     GR_TEST(assign_if_keeps_the_value_where_the_condition_is_false))
