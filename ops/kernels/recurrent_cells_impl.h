@@ -10,6 +10,7 @@ enum {
     KEPT = 5,
     CELL_ROWS = TILE_ROWS > 6 ? 6 : 3, /* of a tile of four vectors */
     LINE = 64,
+    AHEAD = 2, /* rows */
 };
 static inline int64_t lines(int64_t n, int64_t elem) /* n elements rounded up to whole cache lines */
 {
@@ -170,8 +171,19 @@ static void NAME(cell)(const NAME(walk) *j, int64_t t, int64_t u, int64_t r, con
     if (p->y)
         NAME(store_part)((T *)p->y + row * p->units + at, h, n);
     if (p->kept)
-        for (int k = 0; k < KEPT; k++)
+        UNROLL for (int k = 0; k < KEPT; k++)
             NAME(store_part)((T *)p->kept + (row * KEPT + k) * p->units + at, keep[k], n);
+}
+
+/* Asks for the lines that these cells will write: else they wait for each. */
+static void NAME(fetch_cells)(const NAME(walk) *j, int64_t t, int64_t u, int64_t r, int64_t mr)
+{
+    const gr__recurrent *p = j->p;
+    for (int64_t i = r; i < r + mr && p->kept; i++)
+        for (int k = 0; k < KEPT; k++)
+            __builtin_prefetch((T *)p->kept + ((i * p->steps + t) * KEPT + k) * p->units + u * NAME(lanes), 1);
+    for (int64_t i = r; i < r + mr && p->y; i++)
+        __builtin_prefetch((T *)p->y + (i * p->steps + t) * p->units + u * NAME(lanes), 1);
 }
 
 static NAME(walk) NAME(start)(const gr__recurrent *p)
@@ -209,6 +221,7 @@ static void NAME(forward)(const gr__recurrent *p)
         for (int64_t u = 0; u < j.strips; u++)
             for (int64_t r = 0, q = 0; q < blocks; q++) {
                 const int64_t mr = (p->rows - r + blocks - q - 1) / (blocks - q);
+                NAME(fetch_cells)(&j, t, u, r, mr);
                 NAME(gates_of)[p->gru][mr](&j, u, r, z);
                 for (int64_t i = 0; i < mr; i++, r++)
                     NAME(cell)(&j, t, u, r, z + i * GATES * NAME(lanes));
@@ -270,6 +283,16 @@ static void NAME(pack_turned)(const T *from, int64_t n, int64_t depth, T *to)
         }
 }
 
+/* Asks for a vector of what was kept of a row and for the lines that its gradients go to. Only the next rows are asked
+ * for: those of one step often lie a power of two apart and would push each other out of the second cache. */
+GR_INLINE void NAME(fetch_cell)(const gr__recurrent_back *p, int64_t row, int64_t at)
+{
+    for (int i = 0; i < KEPT; i++)
+        __builtin_prefetch((const T *)p->kept + (row * KEPT + i) * p->units + at);
+    for (int i = 0; i < GATES; i++)
+        __builtin_prefetch((const T *)p->d + (row * GATES + i) * p->units + at, 1);
+}
+
 /* Through the cell: from dh and dc to the gates' gradients and what is left for the step before. */
 static void NAME(cell_back)(const NAME(walk_back) *j, int64_t t, int64_t r)
 {
@@ -279,9 +302,11 @@ static void NAME(cell_back)(const NAME(walk_back) *j, int64_t t, int64_t r)
     T *d = j->d + r * j->d_row, *out = (T *)p->d + row * GATES * units;
     for (int64_t at = 0; at < units; at += NAME(lanes)) {
         const int64_t n = fewer(units - at, NAME(lanes));
+        if (r + AHEAD < p->rows)
+            NAME(fetch_cell)(p, row + AHEAD * p->steps, at);
         T *dh_at = j->dh + r * j->width + at, *dc_at = j->dc + r * j->width + at;
         NAME(v) k[KEPT], g[GATES], dh = NAME(load)(dh_at);
-        for (int i = 0; i < KEPT; i++)
+        UNROLL for (int i = 0; i < KEPT; i++)
             k[i] = NAME(load_part)(kept + i * units + at, n);
         if (dy)
             dh += NAME(load_part)(dy + at, n);
@@ -301,7 +326,7 @@ static void NAME(cell_back)(const NAME(walk_back) *j, int64_t t, int64_t r)
             NAME(store)(dc_at, dc * k[1]);
             NAME(store)(dh_at, (NAME(v)){0});
         }
-        for (int i = 0; i < GATES; i++) {
+        UNROLL for (int i = 0; i < GATES; i++) {
             NAME(store_part)(d + i * units + at, g[i], n);
             NAME(store_part)(out + i * units + at, g[i], n);
         }
@@ -340,26 +365,13 @@ static NAME(state_fn) *const NAME(state_of)[TILE_ROWS + 1] = {NULL, NAME(state_t
 #endif
 };
 
-/* Rows a .. b of what was kept of a step, into the second cache. */
-static void NAME(fetch_kept)(const gr__recurrent_back *p, int64_t t, int64_t a, int64_t b)
+static void NAME(state_back)(const NAME(walk_back) *j)
 {
-    for (int64_t r = a; r < b; r++) {
-        const char *from = (const char *)((const T *)p->kept + (r * p->steps + t) * KEPT * p->units);
-        for (int64_t i = 0; i < KEPT * p->units * (int64_t)sizeof(T); i += LINE)
-            __builtin_prefetch(from + i, 0, 2);
-    }
-}
-
-static void NAME(state_back)(const NAME(walk_back) *j, int64_t t)
-{
-    const int64_t rows = j->p->rows, blocks = (rows + TILE_ROWS - 1) / TILE_ROWS, parts = j->strips * blocks;
+    const int64_t rows = j->p->rows, blocks = (rows + TILE_ROWS - 1) / TILE_ROWS;
     for (int64_t s = 0; s < j->strips; s++)
         for (int64_t r = 0, q = 0; q < blocks; q++) {
-            const int64_t mr = (rows - r + blocks - q - 1) / (blocks - q), part = s * blocks + q;
-            const T *next = j->pack + ((s + 1) % j->strips * 2 + (q & 1)) * j->depth * NAME(lanes);
-            if (t > 0)
-                NAME(fetch_kept)(j->p, t - 1, rows * part / parts, rows * (part + 1) / parts);
-            NAME(state_of)[mr](j, s, r, next);
+            const int64_t mr = (rows - r + blocks - q - 1) / (blocks - q);
+            NAME(state_of)[mr](j, s, r, j->pack + ((s + 1) % j->strips * 2 + (q & 1)) * j->depth * NAME(lanes));
             r += mr;
         }
 }
@@ -383,10 +395,13 @@ static void NAME(back)(const gr__recurrent_back *p)
             memcpy(j.dc + r * j.width, (const T *)p->dc + r * units, (size_t)units * sizeof(T));
     }
     for (int64_t t = p->steps - 1; t >= 0; t--) {
+        for (int64_t r = 0; r < AHEAD && r < p->rows; r++)
+            for (int64_t at = 0; at < units; at += NAME(lanes))
+                NAME(fetch_cell)(p, r * p->steps + t, at);
         for (int64_t r = 0; r < p->rows; r++)
             NAME(cell_back)(&j, t, r);
         if (t > 0 || p->dh0)
-            NAME(state_back)(&j, t);
+            NAME(state_back)(&j);
     }
     for (int64_t r = 0; r < p->rows; r++) {
         if (p->dh0)
