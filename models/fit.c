@@ -332,7 +332,7 @@ static gr_status predict_batches(void *ctx)
         f->run.batch = i / f->test_batch;
         GR_TRY(gr__run_hook(&f->run, GR__HOOK(on_predict_batch_begin)));
         void *rows = (char *)gr_array_data(p->out) + i * row;
-        GR_TRY(gr__step_run(f->test_step, &f->test, f->test_order + i, n, 0, NULL, rows));
+        GR_TRY(gr__step_run(f->test_step, &f->test, &i, n, 0, NULL, rows));
         GR_TRY(gr__run_hook(&f->run, GR__HOOK(on_predict_batch_end)));
     }
     return GR_OK;
@@ -346,7 +346,6 @@ static gr_status predict(fit *f, gr_at at, const gr_predict_opts *o, gr_array **
     f->test_batch = o->batch_size ? o->batch_size : 32;
     GR_TRY(gr__check_data(f->m, &f->test, false, at, &f->n_test));
     GR_TRY(contiguous(f, &f->test));
-    GR_TRY(iota(&f->test_order, 0, f->n_test));
     if (!(f->test_step = gr__step_get(f->m, GR__PREDICT, &f->test, o->output, at)))
         return gr_error();
     gr_shape s;
@@ -375,6 +374,5 @@ gr_array *gr_predict_at(gr_at at, gr_model *m, const gr_predict_opts *opts)
     gr__run_end(&f.run);
     for (int i = 0; i < f.n_copies; i++)
         gr_array_free(f.copy[i]);
-    gr__free(f.test_order);
     return out;
 }

@@ -55,8 +55,8 @@ void gr__model_inputs(const gr_model *m, gr_tape *t, gr_tensor **in);
 /* The compiled step for a mode and data of these arrays' dtypes and shapes; made at first. NULL on failure.
  * `output` is the model's output to predict. */
 gr__step *gr__step_get(gr_model *m, gr__mode mode, const gr_data *data, int output, gr_at at);
-/* Runs it on the rows idx[0 .. n-1]. `loss` gets the batch's own loss in training; `predictions` the rows' in
- * predicting. */
+/* Runs it on the rows idx[0 .. n-1], in predicting on n rows from idx[0] on. `loss` gets the batch's own loss in
+ * training; `predictions` the rows' in predicting. */
 gr_status gr__step_run(
     gr__step *s, const gr_data *data, const int64_t *idx, int64_t n, uint64_t number, double *loss, void *predictions);
 gr_program *gr__step_program(gr__step *s);

@@ -1,7 +1,8 @@
 /* models/step.c: one training, test or prediction step of a model as one compiled program.
  *
  * The data's arrays are the program's inputs as they are, together with the numbers of the batch's rows: fetching the
- * rows and converting them is the program's first step. Metrics are summed up in float64 variables by the step
+ * rows and converting them is the program's first step. A prediction's rows come in order: its inputs are the rows
+ * themselves, and one program serves any number of them. Metrics are summed up in float64 variables by the step
  * itself. */
 #include "autograd/grad.h"
 #include "core/node.h"
@@ -15,7 +16,7 @@ struct gr__step {
     gr__step *next;
     gr__mode mode;
     int output;
-    int n_in; /* rows, x.., y.., sample weight */
+    int n_in; /* rows (not of a prediction), x.., y.., sample weight */
     gr_dtype dtype[MAX_INPUTS];
     gr_shape shape[MAX_INPUTS];
     gr_program *program;
@@ -77,6 +78,11 @@ gr_status gr__check_data(const gr_model *m, const gr_data *d, bool with_y, gr_at
     if (*rows < 1)
         return gr_fail(GR_EARG, at, "%s: argument data: expected at least one sample, found none", m->name);
     return GR_OK;
+}
+
+static int has_rows(gr__mode mode)
+{
+    return mode != GR__PREDICT;
 }
 
 /* ---- tracing ----------------------------------------------------------------------------------------------------- */
@@ -173,14 +179,16 @@ static gr_status record(trace *r, gr_build *b, gr__mode mode, int output, gr_ten
 static gr_status inputs(trace *r, gr__step *s, gr_at at)
 {
     gr_model *m = r->m;
-    gr_tensor *rows = r->in[0] = gr_input_at(at, r->t, GR_I64, GR_SHAPE(GR_BATCH), "rows");
-    for (int i = 1; i < s->n_in; i++) {
-        int k = i - 1;
+    const int first = has_rows(s->mode);
+    if (first)
+        r->in[0] = gr_input_at(at, r->t, GR_I64, GR_SHAPE(GR_BATCH), "rows");
+    for (int i = first; i < s->n_in; i++) {
+        int k = i - first;
         char name[32];
         bool is_x = k < m->n_inputs, is_y = !is_x && k < m->n_inputs + m->n_outputs;
         snprintf(name, sizeof name, is_x ? "x%d" : is_y ? "y%d" : "sample_weight", is_x ? k : k - m->n_inputs);
         r->in[i] = gr_input_at(at, r->t, s->dtype[i], s->shape[i], name);
-        gr_tensor *batch = gr_take(r->in[i], rows, 0);
+        gr_tensor *batch = first ? gr_take(r->in[i], r->in[0], 0) : r->in[i];
         if (is_x) {
             gr_dtype want = m->input[k]->dtype == GR_F32 ? m->store.dtype : m->input[k]->dtype;
             r->x[k] = to_float(batch, want);
@@ -222,12 +230,22 @@ static gr_status compile(gr__step *s, gr_model *m, gr_at at)
 
 /* ---- the steps of a model ---------------------------------------------------------------------------------------- */
 
+static gr_shape input_shape(gr__mode mode, const gr_array *a)
+{
+    gr_shape s = gr_array_shape(a);
+    if (!has_rows(mode))
+        s.dim[0] = GR_BATCH;
+    return s;
+}
+
 static bool same_signature(const gr__step *s, gr__mode mode, int output, int n, gr_array *const *arrays)
 {
-    if (s->mode != mode || s->output != output || s->n_in != n + 1)
+    const int first = has_rows(mode);
+    if (s->mode != mode || s->output != output || s->n_in != first + n)
         return false;
     for (int i = 0; i < n; i++)
-        if (s->dtype[i + 1] != gr_array_dtype(arrays[i]) || !gr_shape_equal(s->shape[i + 1], gr_array_shape(arrays[i])))
+        if (s->dtype[first + i] != gr_array_dtype(arrays[i]) ||
+            !gr_shape_equal(s->shape[first + i], input_shape(mode, arrays[i])))
             return false;
     return true;
 }
@@ -244,11 +262,10 @@ gr__step *gr__step_get(gr_model *m, gr__mode mode, const gr_data *data, int outp
         return NULL;
     s->mode = mode;
     s->output = output;
-    s->n_in = n + 1;
-    s->dtype[0] = GR_I64;
+    s->n_in = has_rows(mode);
     for (int i = 0; i < n; i++) {
-        s->dtype[i + 1] = gr_array_dtype(arrays[i]);
-        s->shape[i + 1] = gr_array_shape(arrays[i]);
+        s->dtype[s->n_in] = gr_array_dtype(arrays[i]);
+        s->shape[s->n_in++] = input_shape(mode, arrays[i]);
     }
     if (compile(s, m, at) != GR_OK) {
         gr__free(s);
@@ -284,9 +301,16 @@ gr_status gr__step_run(
         float f32;
         double f64;
     } value = {.f64 = 0};
+    const int first = has_rows(s->mode);
     in[0] = (gr_buffer){GR_I64, GR_SHAPE(n), (void *)idx};
-    for (int i = 0; i < n_arrays; i++)
-        in[i + 1] = (gr_buffer){gr_array_dtype(arrays[i]), gr_array_shape(arrays[i]), gr_array_data(arrays[i])};
+    for (int i = 0; i < n_arrays; i++) {
+        gr_buffer *b = &in[first + i];
+        *b = (gr_buffer){gr_array_dtype(arrays[i]), gr_array_shape(arrays[i]), gr_array_data(arrays[i])};
+        if (!first) {
+            b->data = (char *)b->data + gr_array_bytes(arrays[i]) / b->shape.dim[0] * idx[0];
+            b->shape.dim[0] = n;
+        }
+    }
     if (!gr_shape_bind(s->result_shape, n, &out.shape))
         return gr_fail(GR_EMEM, (gr_at){0}, "step: a batch of %lld rows does not fit in memory", (long long)n);
     if (s->mode != GR__PREDICT)

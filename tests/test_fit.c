@@ -148,6 +148,25 @@ static void predictions_are_rows_in_order_whatever_the_batch(void)
     free_clouds(&c);
 }
 
+static void one_program_predicts_any_number_of_rows(void)
+{
+    clouds c = make_clouds();
+    gr_model *m = make_model();
+    gr_array *whole = gr_predict(m, GR_LIST(c.x));
+    const gr__step *step = m->steps;
+    const int64_t counts[] = {1, 31, 32, 33, 70, 499};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        gr_array *x = gr_array_slice(c.x, 0, ROWS - counts[i], ROWS, 1), *y = gr_predict(m, GR_LIST(x));
+        gr_array *e = gr_array_slice(whole, 0, ROWS - counts[i], ROWS, 1);
+        GR_EXPECT(y && gr_array_equal(y, e), "%d rows: other predictions", (int)counts[i]);
+        gr_array_free(x), gr_array_free(y), gr_array_free(e);
+    }
+    CU_ASSERT_PTR_EQUAL(m->steps, step); /* a new one would be first */
+    gr_array_free(whole);
+    gr_model_free(m);
+    free_clouds(&c);
+}
+
 static void validation_takes_the_last_rows_before_any_shuffle(void)
 {
     clouds c = make_clouds();
@@ -443,7 +462,7 @@ static void labels_out_of_range_stop_the_step_before_it_changes_anything(void)
 GR_SUITE("models/fit.c", GR_TEST(training_learns_and_history_has_one_value_per_epoch),
     GR_TEST(the_same_seed_gives_the_same_bits_on_any_number_of_threads), GR_TEST(a_step_allocates_nothing),
     GR_TEST(the_reported_loss_is_the_mean_over_samples_also_with_a_short_last_batch),
-    GR_TEST(predictions_are_rows_in_order_whatever_the_batch),
+    GR_TEST(predictions_are_rows_in_order_whatever_the_batch), GR_TEST(one_program_predicts_any_number_of_rows),
     GR_TEST(validation_takes_the_last_rows_before_any_shuffle), GR_TEST(images_may_stay_bytes_and_labels_integers),
     GR_TEST(sample_weights_act_inside_each_batch), GR_TEST(a_model_can_be_trained_in_float64),
     GR_TEST(hooks_run_in_keras_order), GR_TEST(stopping_mid_epoch_still_ends_the_epoch),
