@@ -51,6 +51,8 @@ static void shapes_and_weights_are_those_of_keras(void)
         {gr_Cropping2D(.cropping = GR_SHAPE(1, 2, 0, 3)), GR_SHAPE(B, 7, 6, 4), GR_SHAPE(B, 4, 3, 4), 0},
         {gr_UpSampling2D(), GR_SHAPE(B, 3, 2, 4), GR_SHAPE(B, 6, 4, 4), 0},
         {gr_Embedding(10, 3), GR_SHAPE(B, 7), GR_SHAPE(B, 7, 3), 30},
+        {gr_MultiHeadAttention(2, .key_dim = 3, .value_dim = 5, .output_dim = 7), GR_SHAPE(B, 9, 4), GR_SHAPE(B, 9, 7),
+            2 * 2 * (4 * 3 + 3) + 2 * (4 * 5 + 5) + 2 * 5 * 7 + 7},
         {gr_Permute(GR_SHAPE(2, 1)), GR_SHAPE(B, 7, 3), GR_SHAPE(B, 3, 7), 0},
         {gr_RepeatVector(4), GR_SHAPE(B, 3), GR_SHAPE(B, 4, 3), 0},
     };
@@ -108,8 +110,8 @@ static void an_embedding_refuses_what_is_not_in_its_table(void)
     begin(&t);
     gr_tensor *x = constant_of(t.tape, GR_I64, GR_SHAPE(1, 3), NUMBERS(0, 5, 2));
     gr_array *y = gr_eval(gr_apply(&t.build, gr_Embedding(5, 2), x));
-    GR_EXPECT(!y && gr_error() == GR_ERANGE && strstr(gr_error_message(), "found 5 at [0, 1]"), "%s",
-        gr_error_message());
+    GR_EXPECT(
+        !y && gr_error() == GR_ERANGE && strstr(gr_error_message(), "found 5 at [0, 1]"), "%s", gr_error_message());
     gr_array_free(y);
     end(&t);
 }
@@ -145,6 +147,11 @@ static void mistakes_name_layer_argument_and_what_was_expected(void)
         {gr_Add(), image, "Add: argument in: expected two or more tensors and one result, found 1 and 1"},
         {gr_Concatenate(), image, "Concatenate: argument in: expected two or more tensors"},
         {gr_Softmax(.axis = 7), image, "axes"},
+        {gr_MultiHeadAttention(2, .key_dim = 3), image,
+            "MultiHeadAttention: argument query: expected [B, tokens, size]"},
+        {gr_MultiHeadAttention(2), line, "key_dim"},
+        {gr_MultiHeadAttention(0, .key_dim = 3), line, "num_heads"},
+        {gr_MultiHeadAttention(2, .key_dim = 3, .dropout = 1.5), line, "dropout"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         trace t;
@@ -157,6 +164,29 @@ static void mistakes_name_layer_argument_and_what_was_expected(void)
     }
 }
 
+static void attention_takes_a_mask_and_refuses_what_does_not_fit(void)
+{
+    trace t;
+    begin(&t);
+    gr_tensor *q = gr_input(t.tape, GR_F32, GR_SHAPE(B, 5, 6), "q"),
+              *v = gr_input(t.tape, GR_F32, GR_SHAPE(B, 3, 4), "v");
+    gr_tensor *mask = gr_input(t.tape, GR_BOOL, GR_SHAPE(B, 5, 3), "mask");
+    const gr_layer *layer = gr_MultiHeadAttention(2, .key_dim = 3);
+    gr_tensor *y = gr_merge(&t.build, layer, q, v, v, mask);
+    CU_ASSERT(gr_status_of(y) == GR_OK && gr_shape_equal(gr_shape_of(y), GR_SHAPE(B, 5, 6)));
+    CU_ASSERT_PTR_EQUAL(gr_merge(&t.build, layer, q, v, q), GR_BAD);
+    GR_EXPECT(strstr(gr_error_message(), "attention: argument value: expected as many tokens as key"), "%s",
+        gr_error_message());
+    gr_error_clear();
+    CU_ASSERT_PTR_EQUAL(gr_merge(&t.build, layer, q, v, v, q), GR_BAD);
+    GR_EXPECT(strstr(gr_error_message(), "argument mask: expected bool, found float32"), "%s", gr_error_message());
+    gr_error_clear();
+    CU_ASSERT_PTR_EQUAL(gr_merge(&t.build, layer, q, v, v, mask, q), GR_BAD);
+    GR_EXPECT(strstr(gr_error_message(), "MultiHeadAttention: argument in: expected query, value, key and mask"), "%s",
+        gr_error_message());
+    end(&t);
+}
+
 static void merging_what_does_not_fit_is_an_error(void)
 {
     trace t;
@@ -166,8 +196,8 @@ static void merging_what_does_not_fit_is_an_error(void)
     GR_EXPECT(strstr(gr_error_message(), "add: argument b") != NULL, "%s", gr_error_message());
     gr_error_clear();
     CU_ASSERT_PTR_EQUAL(gr_merge(&t.build, gr_Subtract(), a, a, a), GR_BAD);
-    GR_EXPECT(strstr(gr_error_message(), "Subtract: argument in: expected two tensors") != NULL, "%s",
-        gr_error_message());
+    GR_EXPECT(
+        strstr(gr_error_message(), "Subtract: argument in: expected two tensors") != NULL, "%s", gr_error_message());
     gr_error_clear();
     CU_ASSERT_PTR_EQUAL(gr_merge(&t.build, gr_Add(), a, GR_BAD), GR_BAD);
     end(&t);
@@ -186,8 +216,8 @@ static uint64_t trained(int threads, gr_array *x, gr_array *y, double *loss)
         gr_Conv2D(9, GR_SHAPE(2), .strides = GR_SHAPE(2), .padding = "same"), gr_GlobalAveragePooling2D(),
         gr_Dense(3, .activation = "softmax"));
     gr_compile(m, .optimizer = gr_Adam(.learning_rate = 0.01), .loss = "categorical_crossentropy");
-    gr_history *h = gr_fit(m, gr_xy(GR_LIST(x), GR_LIST(y)), .epochs = 3, .batch_size = 16,
-        .verbose = GR_VERBOSE_SILENT);
+    gr_history *h =
+        gr_fit(m, gr_xy(GR_LIST(x), GR_LIST(y)), .epochs = 3, .batch_size = 16, .verbose = GR_VERBOSE_SILENT);
     uint64_t hash = m ? gr_model_weights_hash(m) : 0;
     int n = 0;
     const double *losses = h ? gr_history_get(h, "loss", &n) : NULL;
@@ -223,6 +253,6 @@ static void training_gives_the_same_bits_on_any_number_of_threads(void)
 
 GR_SUITE("models/layers: pictures, merging, embedding", GR_TEST(shapes_and_weights_are_those_of_keras),
     GR_TEST(activations_as_layers_have_their_formulas), GR_TEST(merging_layers_take_any_number_of_inputs),
-    GR_TEST(an_embedding_refuses_what_is_not_in_its_table),
-    GR_TEST(mistakes_name_layer_argument_and_what_was_expected), GR_TEST(merging_what_does_not_fit_is_an_error),
+    GR_TEST(an_embedding_refuses_what_is_not_in_its_table), GR_TEST(mistakes_name_layer_argument_and_what_was_expected),
+    GR_TEST(merging_what_does_not_fit_is_an_error), GR_TEST(attention_takes_a_mask_and_refuses_what_does_not_fit),
     GR_TEST(training_gives_the_same_bits_on_any_number_of_threads))

@@ -114,4 +114,5 @@ const gr_kind_entry gr__layers[] = {
     KIND(GlobalAveragePooling1D), KIND(GlobalAveragePooling2D), KIND(ZeroPadding2D), KIND(Cropping2D),
     KIND(UpSampling2D), KIND(ReLU), KIND(LeakyReLU), KIND(ELU), KIND(Softmax), KIND(Add), KIND(Multiply),
     KIND(Subtract), KIND(Average), KIND(Maximum), KIND(Minimum), KIND(Concatenate),
-    KIND(LSTM), KIND(GRU), KIND(SimpleRNN), KIND(Bidirectional), KIND(TimeDistributed), {NULL, NULL}};
+    KIND(LSTM), KIND(GRU), KIND(SimpleRNN), KIND(Bidirectional), KIND(TimeDistributed),
+    KIND(MultiHeadAttention), {NULL, NULL}};
