@@ -14,7 +14,7 @@ Weights lie in the order in which Keras's get_weights() would give them, in Kera
 """
 import numpy as np
 
-ROUND = 16  # batches
+ROUND = {"mlp": 16, "cnn": 16, "resnet20": 5, "gpt": 5, "lstm": 10}  # batches; slow steps: few, or a block gets too long
 BATCH = {"mlp": 128, "cnn": 128, "resnet20": 64, "gpt": 16, "lstm": 64}
 GPT = dict(layers=4, d=128, heads=4, tokens=128, letters=65)
 LSTM = dict(inputs=64, hidden=256, steps=64)
@@ -38,8 +38,8 @@ class Weights(list):
         self.kernel(n_in, n_out)
         self.full(0, n_out)
 
-    def bn(self, n):
-        for value in (1, 0, 0, 1):
+    def bn(self, n, gamma=1):
+        for value in (gamma, 0, 0, 1):
             self.append(self.g.uniform(.5 * value - .1, 1.5 * value + .1, n)) if self.trained else self.full(value, n)
 
     def ln(self, n):
@@ -64,7 +64,7 @@ def weights(workload, widths, trained=False):
         for width, stride in STAGES:
             for block in range(3):
                 w.kernel(3, 3, n, width), w.bn(width)
-                w.kernel(3, 3, width, width), w.bn(width)
+                w.kernel(3, 3, width, width), w.bn(width, .25)  # at 1 five steps of Adam grow roundings to 1e-3
                 if n != width:
                     w.kernel(1, 1, n, width), w.bn(width)
                 n = width
@@ -91,14 +91,12 @@ def rows(workload, widths, n):
     if workload == "gpt":
         text = g.integers(0, GPT["letters"], (n, GPT["tokens"] + 1)) // g.integers(1, 5, (n, 1))
         return text[:, :-1].astype("int32"), text[:, 1:].astype("int32")
-    if workload == "resnet20":  # pixels; on unit normal ones five steps of Adam already grow roundings to 1e-3
-        return g.random((n, 32, 32, 3), "float32"), onehot(10)
-    shape = {"cnn": (28, 28, 1), "lstm": (LSTM["steps"], LSTM["inputs"])}[workload]
+    shape = {"cnn": (28, 28, 1), "resnet20": (32, 32, 3), "lstm": (LSTM["steps"], LSTM["inputs"])}[workload]
     return g.standard_normal((n,) + shape).astype("float32"), onehot(10)
 
 
-def write(path, workload, widths, batch, batches=ROUND, trained=False):
-    x, y = rows(workload, widths, batches * batch)
+def write(path, workload, widths, batch, batches=None, trained=False):
+    x, y = rows(workload, widths, (batches or ROUND[workload]) * batch)
     np.savez(path, x=x, y=y, **{f"w{i}": a for i, a in enumerate(weights(workload, widths, trained))})
 
 
