@@ -1,5 +1,5 @@
 /* compiler/join.c: elementwise chains in fewer passes. An instruction of a tile program whose result has one reader is
- * joined with it, where ops/kernels/pair.h has a kernel for the two. The bits stay the same. */
+ * joined with it, where ops/kernels/pair.h has a kernel for the two, again and again. The bits stay the same. */
 #include "compiler/code.h"
 #include "ops/kernels/pair.h"
 
@@ -14,7 +14,7 @@ static int readers(const gr__code *c, int64_t slot)
 {
     int n = 0;
     for (int i = 0; i < c->n; i++)
-        for (int k = 0; k < c->instr[i].n_x; k++)
+        for (int k = 0; c->instr[i].op != GR__I_NONE && k < c->instr[i].n_x; k++)
             n += c->instr[i].x[k].buffer < 0 && c->instr[i].x[k].offset == slot;
     return n;
 }
@@ -38,7 +38,8 @@ static gr_tile_fn sharing(const gr__instr *inner, const gr__instr *outer, int at
     if (outer->n_x == 2 && inner->n_x == 3 && same_place(&outer->x[1 - at], &inner->x[1]))
         return gr__tile_lerp(inner->tile, outer->tile);
     if (outer->n_x == 3 && inner->n_x == 2 && at == 0 && same_place(&outer->x[2], &inner->x[1]))
-        return gr__tile_masked(inner->tile, outer->tile);
+        return gr__tile_masked(inner->tile, outer->tile) ? gr__tile_masked(inner->tile, outer->tile)
+                                                         : gr__tile_square_lerp(inner->tile, outer->tile);
     return NULL;
 }
 
@@ -46,14 +47,15 @@ static gr_tile_fn sharing(const gr__instr *inner, const gr__instr *outer, int at
 static bool join(gr__code *c, int i, int k, int at)
 {
     gr__instr *inner = &c->instr[i], *outer = &c->instr[k], both = *outer;
+    const bool alone = readers(c, inner->y.offset) == 1;
     both.n_x = 0;
     for (int x = 0; x < inner->n_x; x++)
         both.x[both.n_x++] = inner->x[x];
     gr_tile_fn one = sharing(inner, outer, at);
-    if (inner->n_x + outer->n_x - 1 > GR_TILE_INPUTS && !one)
-        return false;
     both.tile = one ? one : gr__tile_pair(inner->tile, outer->tile, at);
-    if (!both.tile)
+    if (!both.tile && (outer->form & GR__COLS))
+        both.tile = gr__tile_longer(inner->tile, outer->tile, at);
+    if (!both.tile || (!alone && !gr__tile_twice(inner->tile, both.tile)))
         return false;
     if (one && both.n_x == 2)
         both.x[both.n_x++] = outer->x[1];
@@ -61,8 +63,22 @@ static bool join(gr__code *c, int i, int k, int at)
         if (x != at)
             both.x[both.n_x++] = outer->x[x];
     *outer = both;
-    inner->op = GR__I_NONE;
+    if (alone)
+        inner->op = GR__I_NONE;
     return true;
+}
+
+/* Joins k with the maker of one of its operands. */
+static bool join_operand(gr__code *c, int k, const int *maker)
+{
+    const gr__instr *in = &c->instr[k];
+    for (int x = 0; in->op == GR__I_TILE && x < in->n_x; x++) {
+        int i = in->x[x].buffer < 0 ? maker[in->x[x].offset] : -1;
+        if (i >= 0 && c->instr[i].op == GR__I_TILE && c->instr[i].form == in->form && c->instr[i].rows == in->rows &&
+            c->instr[i].cols == in->cols && !overwritten(c, i, k) && join(c, i, k, x))
+            return true;
+    }
+    return false;
 }
 
 void gr__join_pairs(gr__code *c, int n_slots)
@@ -73,16 +89,10 @@ void gr__join_pairs(gr__code *c, int n_slots)
     for (int i = 0; i < n_slots; i++)
         maker[i] = -1;
     for (int k = 0; k < c->n; k++) {
-        const gr__instr *in = &c->instr[k];
-        for (int x = 0; in->op == GR__I_TILE && x < in->n_x; x++) {
-            int i = in->x[x].buffer < 0 ? maker[in->x[x].offset] : -1;
-            if (i >= 0 && c->instr[i].op == GR__I_TILE && c->instr[i].form == in->form &&
-                c->instr[i].rows == in->rows && c->instr[i].cols == in->cols &&
-                readers(c, in->x[x].offset) == 1 && !overwritten(c, i, k) && join(c, i, k, x))
-                break;
-        }
-        if (in->y.buffer < 0)
-            maker[in->y.offset] = k;
+        while (join_operand(c, k, maker))
+            ;
+        if (c->instr[k].y.buffer < 0)
+            maker[c->instr[k].y.offset] = k;
     }
     int n = 0;
     for (int i = 0; i < c->n; i++)

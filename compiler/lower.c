@@ -470,7 +470,7 @@ static gr_status find_streams(gr__plan *p, gr__code *c)
     const gr__layout *l = c->layout;
     if (l->rows != 1 || c->col_tiles < 2)
         return GR_OK;
-    c->stream = gr__arena_alloc(&p->arena, (int64_t)c->n * GR_TILE_INPUTS, sizeof *c->stream);
+    c->stream = gr__arena_alloc(&p->arena, (int64_t)c->n * GR__OPERANDS, sizeof *c->stream);
     if (!c->stream)
         return GR_EMEM;
     for (int i = 0; i < c->n; i++)

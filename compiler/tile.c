@@ -1,6 +1,7 @@
 /* compiler/tile.c: the machine that runs tile programs (code.h). */
 #include "compiler/code.h"
 #include "ops/kernels/gemm.h"
+#include "ops/kernels/pair.h"
 #include "ops/kernels/panel.h"
 
 typedef struct {
@@ -34,8 +35,11 @@ static gr_tile_arg resolve(const task *t, const gr__place *x)
 static void run_tile(const task *t, const gr__instr *in)
 {
     gr_tile a = {.rows = rows_of(t, in->form), .cols = cols_of(t, in->form), .y = resolve(t, &in->y), .attr = in->attr};
+    gr_tile_arg more[GR__PAIR_OPERANDS - GR_TILE_INPUTS];
     for (int k = 0; k < in->n_x; k++)
-        a.x[k] = resolve(t, &in->x[k]);
+        *(k < GR_TILE_INPUTS ? &a.x[k] : &more[k - GR_TILE_INPUTS]) = resolve(t, &in->x[k]);
+    if (in->n_x > GR_TILE_INPUTS)
+        a.attr = more;
     if (!(in->form & GR__COLS)) { /* one number a row: a row of them, if they lie in one run */
         bool run = true;
         a.y.col = 1;

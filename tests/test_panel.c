@@ -201,6 +201,68 @@ static void a_pair_gives_the_bits_of_two_passes(void)
     }
 }
 
+/* Up to five operands: as the tile machine hands them over, those past the third behind attr. */
+static void run_many(gr_tile_fn f, int n, const gr_tile_arg *x, float *y, int64_t rows, int64_t cols)
+{
+    gr_tile t = {rows, cols, {y, cols, 1}, {{0}}, NULL};
+    for (int k = 0; k < n && k < GR_TILE_INPUTS; k++)
+        t.x[k] = x[k];
+    if (n > GR_TILE_INPUTS)
+        t.attr = x + GR_TILE_INPUTS;
+    f(&t);
+}
+
+static gr_tile_fn pair_of(int inner, int outer, int at)
+{
+    return gr__tile_pair(gr__tile_f32(inner), gr__tile_f32(outer), at);
+}
+
+/* Moments and step of an adaptive optimizer: the bits of single operations, in rows of 77 and of 13 with numbers and
+ * columns among the operands. */
+static void longer_kernels_give_the_bits_of_single_passes(void)
+{
+    enum { N = 77 };
+    static float a[2 * N], b[2 * N], v[2 * N], w[2 * N], y[2 * N + 1];
+    const float s = 0.75f, c = 0.1f, e = 1e-3f, column[] = {0.3f, 0.7f};
+    for (int i = 0; i < 2 * N; i++)
+        a[i] = (float)rand() / (float)RAND_MAX - 0.5f, b[i] = (float)rand() / (float)RAND_MAX - 0.5f,
+        v[i] = (float)rand() / (float)RAND_MAX, w[i] = (float)rand() / (float)RAND_MAX;
+    gr_tile_fn mul = gr__tile_f32(GR__TILE_mul), lerp = gr__tile_lerp(pair_of(GR__TILE_sub, GR__TILE_mul, 0),
+                                                     gr__tile_f32(GR__TILE_add));
+    gr_tile_fn square_lerp =
+        gr__tile_square_lerp(pair_of(GR__TILE_square, GR__TILE_sub, 0), pair_of(GR__TILE_mul, GR__TILE_add, 0));
+    gr_tile_fn ratio = gr__tile_longer(
+        pair_of(GR__TILE_sqrt, GR__TILE_add, 0), pair_of(GR__TILE_mul, GR__TILE_div, 0), 2);
+    gr_tile_fn kernel[] = {gr__tile_longer(mul, lerp, 0), square_lerp, gr__tile_longer(mul, square_lerp, 0), ratio,
+        gr__tile_longer(ratio, gr__tile_f32(GR__TILE_sub), 1)};
+    CU_ASSERT_PTR_EQUAL(kernel[2], gr__tile_longer(pair_of(GR__TILE_mul, GR__TILE_square, 0), lerp, 0));
+    CU_ASSERT_PTR_NULL(gr__tile_longer(mul, lerp, 1));
+    CU_ASSERT(gr__tile_twice(mul, kernel[0]) && !gr__tile_twice(mul, lerp));
+    const int arity[] = {4, 3, 4, 4, 5};
+    for (int q = 0; q < 5; q++) {
+        CU_ASSERT_PTR_NOT_NULL_FATAL(kernel[q]);
+        for (int64_t cols = 13; cols <= N; cols += N - 13) {
+#define ROWS(p)   {p, cols, 1}
+#define NUMBER(p) {(void *)(uintptr_t)(p), 0, 0}
+            const gr_tile_arg x[5][5] = {{ROWS(a), NUMBER(&s), ROWS(b), {(void *)(uintptr_t)column, 1, 0}},
+                {ROWS(a), ROWS(b), NUMBER(&c)}, {ROWS(a), NUMBER(&s), ROWS(b), NUMBER(&c)},
+                {ROWS(v), NUMBER(&e), ROWS(b), {(void *)(uintptr_t)column, 1, 0}},
+                {ROWS(v), NUMBER(&e), ROWS(b), NUMBER(&c), ROWS(w)}};
+            y[2 * cols] = 99;
+            run_many(kernel[q], arity[q], x[q], y, 2, cols);
+            CU_ASSERT_EQUAL(y[2 * cols], 99);
+            for (int i = 0; i < 2 * cols; i++) {
+                float k = column[i / cols], g = a[i] * s, g2 = g * g, a2 = a[i] * a[i], root = sqrtf(v[i]) + e;
+                float d = g - b[i], d1 = a2 - b[i], d2 = g2 - b[i], num = b[i] * k, step = b[i] * c;
+                d *= k, d1 *= c, d2 *= c, num /= root, step /= root;
+                const float want[] = {b[i] + d, b[i] + d1, b[i] + d2, num, w[i] - step};
+                GR_EXPECT(memcmp(&want[q], &y[i], 4) == 0, "kernel %d: y[%d] is %.9g, want %.9g", q, i, (double)y[i],
+                    (double)want[q]);
+            }
+        }
+    }
+}
+
 GR_SUITE("ops/kernels/panel.c", GR_TEST(panels_are_what_plain_loops_give),
     GR_TEST(every_instruction_set_gives_the_same_sums), GR_TEST(a_nan_wins_in_max_and_min), GR_TEST(loads_convert),
-    GR_TEST(a_pair_gives_the_bits_of_two_passes))
+    GR_TEST(a_pair_gives_the_bits_of_two_passes), GR_TEST(longer_kernels_give_the_bits_of_single_passes))

@@ -29,6 +29,37 @@ gr_tile_fn gr__tile_pair(gr_tile_fn inner, gr_tile_fn outer, int at)
     return NULL;
 }
 
+static gr_tile_fn pair_of(int inner, int outer, int at)
+{
+    return gr__tile_pair(gr__tile_f32(inner), gr__tile_f32(outer), at);
+}
+
+gr_tile_fn gr__tile_longer(gr_tile_fn inner, gr_tile_fn outer, int at)
+{
+    const gr__pairs *p = pairs();
+    const bool scales = inner == gr__tile_f32(GR__TILE_mul) && at == 0;
+    if (scales && outer == p->lerp)
+        return p->scaled_lerp;
+    if ((scales && outer == p->square_lerp) ||
+        (inner == pair_of(GR__TILE_mul, GR__TILE_square, 0) && outer == p->lerp && at == 0))
+        return p->scaled_square_lerp;
+    if (inner == pair_of(GR__TILE_sqrt, GR__TILE_add, 0) && outer == pair_of(GR__TILE_mul, GR__TILE_div, 0) && at == 2)
+        return p->ratio;
+    return inner == p->ratio && outer == gr__tile_f32(GR__TILE_sub) && at == 1 ? p->step : NULL;
+}
+
+bool gr__tile_twice(gr_tile_fn inner, gr_tile_fn both)
+{
+    return inner == gr__tile_f32(GR__TILE_mul) && (both == pairs()->scaled_lerp || both == pairs()->scaled_square_lerp);
+}
+
+gr_tile_fn gr__tile_square_lerp(gr_tile_fn inner, gr_tile_fn outer)
+{
+    return inner == pair_of(GR__TILE_square, GR__TILE_sub, 0) && outer == pair_of(GR__TILE_mul, GR__TILE_add, 0)
+               ? pairs()->square_lerp
+               : NULL;
+}
+
 gr_tile_fn gr__tile_masked(gr_tile_fn inner, gr_tile_fn outer)
 {
     return inner == gr__tile_f32(GR__TILE_greater) && outer == gr__tile_f32(GR__TILE_where) ? pairs()->masked : NULL;

@@ -1,5 +1,5 @@
-/* Two elementwise ops in one pass over a tile, for chains that are limited by loads and stores.  The bits are those of
- * the two passes: nothing is contracted. */
+/* Two elementwise ops in one pass over a tile, for chains that are limited by loads and stores, and what an adaptive
+ * optimizer does with moments and step.  The bits are those of the single passes: nothing is contracted. */
 #ifndef GR_KERNELS_PAIR_H
 #define GR_KERNELS_PAIR_H
 
@@ -8,6 +8,15 @@
 /* The float kernel of outer(.. inner(..) ..), where operand `at` of outer is inner's result; its operands are inner's
  * and then outer's other one, if it has one.  NULL if there is none: only the commonest pairs have a kernel. */
 gr_tile_fn gr__tile_pair(gr_tile_fn inner, gr_tile_fn outer, int at);
+enum { GR__PAIR_OPERANDS = 5 }; /* of a joined kernel at most; those past GR_TILE_INPUTS are attr, an array of them */
+/* The same for kernels of this file as inner or outer one: b + (a * s - b) * c, b + ((a * s)^2 - b) * c,
+ * m * r / (sqrt(v) + e) and w minus that.  NULL if there is none. */
+gr_tile_fn gr__tile_longer(gr_tile_fn inner, gr_tile_fn outer, int at);
+/* May an inner kernel be computed twice, where it has two readers?  Where it is cheaper than a load: mul in the first
+ * two above. */
+bool gr__tile_twice(gr_tile_fn inner, gr_tile_fn both);
+/* The float kernel of b + (a * a - b) * c if `inner` is a * a - b and `outer` .. * c + b; else NULL. */
+gr_tile_fn gr__tile_square_lerp(gr_tile_fn inner, gr_tile_fn outer);
 /* The float kernel of b + (a - b) * c, of two passes' bits, if `pair` is that of mul(sub(a, b), c) and outer adds; else
  * NULL. */
 gr_tile_fn gr__tile_lerp(gr_tile_fn pair, gr_tile_fn outer);

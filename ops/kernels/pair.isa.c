@@ -68,6 +68,57 @@ static void masked(const gr_tile *t)
     tile(t, 3, lanes_masked, 0);
 }
 
+/* ---- up to five operands ----------------------------------------------------------------------------------------- */
+
+typedef vf (*many_fn)(const vf x[GR__PAIR_OPERANDS]);
+
+GR_INLINE void tile_of_many(const gr_tile *t, const int arity, many_fn f)
+{
+    const gr_tile_arg *more = t->attr;
+    vf spread[GR__PAIR_OPERANDS], v[GR__PAIR_OPERANDS];
+    const float *x[GR__PAIR_OPERANDS];
+    int64_t step[GR__PAIR_OPERANDS];
+    for (int64_t r = 0; r < t->rows; r++) {
+#pragma GCC unroll 8
+        for (int k = 0; k < arity; k++) {
+            gr_tile_arg from = k < GR_TILE_INPUTS ? t->x[k] : more[k - GR_TILE_INPUTS];
+            from.data = (float *)from.data + r * from.row;
+            const reader one = reader_of(&from, &spread[k]);
+            x[k] = one.x, step[k] = one.step;
+        }
+        float *y = (float *)t->y.data + r * t->y.row;
+        int64_t n = t->cols;
+        for (; n >= GR_W; n -= GR_W, y += GR_W) {
+#pragma GCC unroll 8
+            for (int k = 0; k < arity; k++)
+                v[k] = vf_load(x[k]), x[k] += step[k];
+            vf_store(y, f(v));
+        }
+        if (n > 0) {
+#pragma GCC unroll 8
+            for (int k = 0; k < arity; k++)
+                v[k] = step[k] ? vf_load_n(x[k], n) : vf_load(x[k]);
+            vf_store_n(y, f(v), n);
+        }
+    }
+}
+
+/* x: a, s, b, c; a, b, c; v, e, m, r, w */
+#define MANY(name, arity, value)                                                                                       \
+    GR_INLINE vf lanes_##name(const vf x[GR__PAIR_OPERANDS])                                                           \
+    {                                                                                                                  \
+        return value;                                                                                                  \
+    }                                                                                                                  \
+    static void name(const gr_tile *t)                                                                                 \
+    {                                                                                                                  \
+        tile_of_many(t, arity, lanes_##name);                                                                          \
+    }
+MANY(scaled_lerp, 4, x[2] + (x[0] * x[1] - x[2]) * x[3])
+MANY(square_lerp, 3, x[1] + (x[0] * x[0] - x[1]) * x[2])
+MANY(scaled_square_lerp, 4, x[2] + ((x[0] * x[1]) * (x[0] * x[1]) - x[2]) * x[3])
+MANY(ratio, 4, x[2] * x[3] / (vf_sqrt(x[0]) + x[1]))
+MANY(step, 5, x[4] - x[2] * x[3] / (vf_sqrt(x[0]) + x[1]))
+
 #define ROW(inner)                                                                                                     \
     {                                                                                                                  \
         pair_##inner##_add, pair_##inner##_mul, pair_##inner##_sub, pair_##inner##_rsub, pair_##inner##_div,           \
@@ -76,4 +127,4 @@ static void masked(const gr_tile *t)
     }
 const gr__pairs GR_ISA_NAME(gr__pairs) = {
     {ROW(add), ROW(sub), ROW(mul), ROW(div), ROW(square), ROW(sqrt), ROW(neg), ROW(relu), ROW(exp)}, lerp,
-    masked};
+    masked, scaled_lerp, square_lerp, scaled_square_lerp, ratio, step};
