@@ -139,6 +139,12 @@ inline gr_array *gr_predict(gr_model *m, gr_list x, int64_t batch_size = 32, GR_
     o.batch_size = batch_size;
     return gr_predict_at(gr_at{file, line}, m, &o);
 }
+#undef gr_predictor_new
+inline gr_predictor *gr_predictor_new(gr_model *m, gr_predictor_opts opts = {}, GR_AT_DEFAULT)
+{
+    opts.model = m;
+    return gr_predictor_new_at(gr_at{file, line}, &opts);
+}
 #undef gr_history_plot
 inline gr_status gr_history_plot(const gr_history *h, const gr_history_plot_opts &opts, GR_AT_DEFAULT)
 {

@@ -45,6 +45,18 @@ int main()
     const double *loss = h ? gr_history_get(h, "loss", &n) : nullptr;
     bool learned = n == 3 && loss[2] < loss[0];
 
+    // predictions of all digits and of one alone
+    gr_predictor *p = gr_predictor_new(m);
+    gr_array *all = gr_predict(m, GR_LIST(d.x_train));
+    float scores[10] = {};
+    const void *image[] = {gr_array_data(d.x_train)};
+    void *result[] = {scores};
+    bool served = all && gr_predictor_run_rows(p, 1, image, result) == GR_OK;
+    for (int i = 0; served && i < 10; i++)
+        served = scores[i] - gr_array_at(all, i) < 1e-5 && gr_array_at(all, i) - scores[i] < 1e-5;
+    gr_predictor_free(p);
+    gr_array_free(all);
+
     // a mistake is reported with its line here
     gr_tape *t = gr_tape_new();
     gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(2, 3), "x");
@@ -55,5 +67,5 @@ int main()
     gr_history_free(h);
     gr_model_free(m);
     gr_dataset_free(&d);
-    return learned && located ? gr_report(stderr) : 1;
+    return learned && served && located ? gr_report(stderr) : 1;
 }
