@@ -72,6 +72,12 @@ static unsigned passes_of_environment(void)
     return off;
 }
 
+int64_t gr__limit(const char *name)
+{
+    const char *s = getenv(name);
+    return s && *s ? strtoll(s, NULL, 10) : INT64_MAX;
+}
+
 /* ---- passes over the graph --------------------------------------------------------------------------------------- */
 
 static gr_status simplify(gr_program *p)
@@ -125,8 +131,9 @@ static gr_status after_pass(gr_program *p, int number, const char *pass)
 static gr_status run_passes(gr_program *p)
 {
     GR_TRY(after_pass(p, 0, "trace"));
-    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
-        if ((p->off & passes[i].bit) || (passes[i].run == freeze && !p->frozen))
+    int64_t limit = gr__limit("GRAPE_PASS_LIMIT");
+    for (int64_t i = 0; i < (int64_t)(sizeof passes / sizeof *passes); i++) {
+        if ((p->off & passes[i].bit) || (passes[i].bit && i >= limit) || (passes[i].run == freeze && !p->frozen))
             continue;
         GR_TRY(passes[i].run(p));
         GR_TRY(after_pass(p, (int)i + 1, passes[i].name));
@@ -344,6 +351,8 @@ static gr_status run_plan(const gr_program *p, gr__run *run, gr__room *room, con
     copy_outputs(p, run->plan, run->data, out, true);
     if (p->nan_check)
         gr__run_checked(run, p->name);
+    else if (p->verify)
+        gr__run_shaken(run);
     else
         gr__run_plan(run);
     gr_status s = (gr_status)atomic_load(&run->failed);

@@ -34,6 +34,7 @@ typedef struct {
     gr__order order;
     draft *group; /* by the group's name in `order` */
     int versions;
+    int64_t merges, limit;
     edge *edges;
     int n_edges;
     refusal *refused; /* a later one may overwrite an earlier one: it would only be found again */
@@ -142,12 +143,22 @@ static refusal *find_refusal(const state *s, const draft *x, const draft *y)
     return &s->refused[(key >> 32) & s->mask];
 }
 
+static void tell_last(const state *s, const edge *e)
+{
+    const gr__node *a = s->p->node[e->from].node, *b = s->p->node[e->to].node;
+    gr_log_write(GR_LOG_INFO, "GRAPE_GROUP_LIMIT: merge %lld, the last, is of %s (node %lld) and %s (node %lld)",
+        (long long)s->merges, a->op->name, (long long)a->id, b->op->name, (long long)b->id);
+}
+
 static gr_status try_edge(state *s, edge *e, bool *changed)
 {
     int a = s->order.group[e->from], b = s->order.group[e->to], list[2 * GR__GROUP_NODES];
     draft *x = &s->group[a], *y = &s->group[b];
     gr__layout layout;
     if (a == b)
+        return GR_OK;
+    e->why = "GRAPE_GROUP_LIMIT is reached";
+    if (s->merges >= s->limit)
         return GR_OK;
     e->why = "L7: too many nodes for one group";
     if (x->n + y->n > GR__GROUP_NODES)
@@ -180,6 +191,8 @@ static gr_status try_edge(state *s, edge *e, bool *changed)
     *x = (draft){n, node, ++s->versions, layout.rows * layout.cols};
     y->n = 0;
     *changed = true;
+    if (++s->merges == s->limit)
+        tell_last(s, e);
     return GR_OK;
 }
 
@@ -266,7 +279,7 @@ static bool start(state *s)
 
 gr_status gr__plan_group(gr__plan *p)
 {
-    state s = {.p = p};
+    state s = {.p = p, .limit = gr__limit("GRAPE_GROUP_LIMIT")};
     gr_status status = start(&s) ? start_alone(&s) : GR_EMEM;
     bool changed = !(p->off & GR_PASS_FUSE);
     for (int round = 0; status == GR_OK && changed && round < ROUNDS; round++) {

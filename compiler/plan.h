@@ -205,6 +205,10 @@ struct gr__run {
     struct gr__profile *profile; /* NULL: not measured */
 };
 void gr__run_plan(gr__run *run);
+/* One part of a phase, by one thread; ctx is the run. */
+void gr__run_part(void *ctx, int phase, int part, int thread);
+/* The same result, or the plan is unsound: shake.c. */
+void gr__run_shaken(gr__run *run);
 /* One step after the other, stopping at the first that turns finite numbers into others. */
 void gr__run_checked(gr__run *run, const char *name);
 

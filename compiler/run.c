@@ -70,7 +70,7 @@ static void fail(gr__run *run, int thread, gr_status status)
     gr_error_clear();
 }
 
-static void run_part(void *ctx, int phase, int part, int thread)
+void gr__run_part(void *ctx, int phase, int part, int thread)
 {
     gr__run *run = ctx;
     const gr__plan *p = run->plan;
@@ -94,7 +94,7 @@ void gr__run_plan(gr__run *run)
     const gr__plan *p = run->plan;
     double start = run->profile ? gr__now_ns() : 0;
     uint64_t denormals = gr__ftz_on();
-    gr__job_run(&(gr__job){p->threads, p->n_phases, p->job, run_part, run});
+    gr__job_run(&(gr__job){p->threads, p->n_phases, p->job, gr__run_part, run});
     gr__ftz_restore(denormals);
     if (run->profile)
         gr__profile_add(run->profile, p, gr__now_ns() - start);
