@@ -168,7 +168,12 @@ static void pow_keeps_the_rules_of_annex_f(void)
         for (int j = 0; j < N; j++) {
             float z;
             run(gr__cpu_isa(), GR__TILE_pow, 1, &z, &values[i], &values[j], NULL, NULL);
-            GR_EXPECT(distance(z, pow((double)values[i], (double)values[j])) < 1, "pow(%g, %g) = %g", (double)values[i],
+            const double want = pow((double)values[i], (double)values[j]);
+#ifdef __aarch64__ /* flushes before it rounds: what would be rounded up to the least normal number is 0 */
+            if (fabs(want) == 0x1p-126 && z == 0)
+                continue;
+#endif
+            GR_EXPECT(distance(z, want) < 1, "pow(%g, %g) = %g", (double)values[i],
                 (double)values[j], (double)z);
         }
 }
@@ -244,6 +249,10 @@ static void fill(float *x, int64_t n, uint32_t s)
 static void all_instruction_sets_give_the_same_bits(void)
 {
     static float a[BLOCK], b[BLOCK], c[BLOCK], want[BLOCK], got[BLOCK];
+    if (!gr__tiles_of(GR_ISA_AVX2)) {
+        gr_test_skip("one instruction set only");
+        return;
+    }
     flush_denormals();
     for (uint32_t seed = 1; seed < 20; seed++) {
         fill(a, BLOCK, seed), fill(b, BLOCK, seed + 100), fill(c, BLOCK, seed + 200);
