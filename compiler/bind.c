@@ -267,21 +267,25 @@ static gr_status bind_constant(gr__plan *p, gr__pnode *n)
     return gr__call_eval(node, &c);
 }
 
-/* May the op be called for some examples at a time? */
-static bool goes_by_example(const gr__plan *p, const gr__pnode *n)
+/* How many examples the op may be called for some at a time; 0: it may not. */
+static int64_t examples_of(const gr__plan *p, const gr__pnode *n)
 {
     const gr__node *node = n->node;
     const gr__value *y = &p->value[n->value];
+    int64_t examples = node->op->traits & GR_SUMS_EXAMPLES || !y->shape.rank ? 0 : y->shape.dim[0];
     if (!node->op->by_example || n->work != GR__OPAQUE || (p->off & GR_PASS_EXAMPLES) ||
         (node->op->traits & (GR_RANGED | GR_RANDOM | GR_CHECKED_DATA)) != GR_RANGED || node->n_in > GR__OPERANDS ||
-        node->n_out > GR__RESULTS || !y->shape.rank || !y->count || y->dtype != (n->f64 ? GR_F64 : GR_F32))
-        return false;
+        node->n_out > GR__RESULTS || !y->count || y->dtype != (n->f64 ? GR_F64 : GR_F32))
+        return 0;
     for (int i = 0; i < node->n_in; i++) {
         const gr__value *x = &p->value[gr__value_of(p, node->in[i])];
-        if (node->op->by_example >> i & 1 && (!x->shape.rank || x->shape.dim[0] != y->shape.dim[0]))
-            return false;
+        if (!(node->op->by_example >> i & 1))
+            continue;
+        if (!x->shape.rank || (examples && x->shape.dim[0] != examples))
+            return 0;
+        examples = x->shape.dim[0];
     }
-    return true;
+    return examples;
 }
 
 static gr_status bind_node(gr__plan *p, gr__pnode *n)
@@ -297,7 +301,8 @@ static gr_status bind_node(gr__plan *p, gr__pnode *n)
     n->f64 = gr__node_is_f64(n->node);
     n->work = n->node->op == &gr_op_assign ? GR__ASSIGN : GR__OPAQUE;
     GR_TRY(bind_lowering(p, n));
-    n->by_example = goes_by_example(p, n);
+    n->examples = examples_of(p, n);
+    n->sums_examples = n->examples && (n->node->op->traits & GR_SUMS_EXAMPLES);
     gr__value *v = &p->value[n->value];
     if (n->work == GR__ALIAS)
         v->root = gr__root(p, n->node->in[0]);

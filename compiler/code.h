@@ -77,8 +77,15 @@ gr__opaque *gr__opaque_of(gr__plan *p, int node);
 gr_call gr__eval_some(const gr__opaque *o, int64_t examples, gr_buffer *arg);
 /* Estimated time of an eval. */
 double gr__eval_ns(double flops, double count);
-/* An EVAL instruction for `examples` examples from `first` on. */
-gr_status gr__run_eval(const gr__run *run, const gr__instr *in, char *scratch, int64_t first, int64_t examples);
+/* Some examples of a task. */
+typedef struct {
+    int64_t first, count;
+    int64_t part; /* the number of the task */
+    bool again;   /* not the first of it: sums go on */
+    char *scratch;
+} gr__examples;
+/* An EVAL instruction for them. */
+gr_status gr__run_eval(const gr__run *run, const gr__instr *in, const gr__examples *e);
 /* Number of partial results of a reduction over `axes`. */
 int64_t gr__parts(const gr__layout *l, int axes);
 

@@ -7,9 +7,10 @@
 #include "compiler/code.h"
 
 enum {
-    TASK_BYTES = 192 << 10, /* made by a task, where there is a choice */
+    TASK_BYTES = 192 << 10, /* made at one time, where there is a choice */
     MOST_BYTES = 768 << 10, /* by one example: more would not stay in the second-level cache */
     TASKS = 16,             /* wanted at least */
+    SUM_BYTES = 5 << 19,    /* of the partial results of large sums, where that leaves TASKS of them */
     FEW = 8,                /* examples: they do not occupy many threads */
     FEW_NS = 20000,         /* of all of them on one thread: below this one is enough */
 };
@@ -110,6 +111,8 @@ static bool reduction(set *s, int i)
     int64_t in = count_of(s, n->access[0].value), left = count_of(s, n->value), d = 0;
     int from = member(s, n->access[0].value);
     s->why = "L10: the axes summed over are not the leading ones";
+    if (n->low->reduce != GR_REDUCE_SUM)
+        return false;
     while (d < n->low->shape[0].rank && (n->low->axes[d] || n->low->shape[0].dim[d] == 1))
         d++;
     for (; d < n->low->shape[0].rank; d++)
@@ -136,7 +139,14 @@ static bool evaluation(set *s, int i)
             return false;
     }
     int64_t count = count_of(s, n->value);
-    return plane(s, i, count, count / s->examples);
+    if (!n->sums_examples)
+        return plane(s, i, count, count / s->examples);
+    s->l->node_rows[i] = s->examples;
+    s->l->node_cols[i] = count;
+    s->l->form[i] = count > 1 ? GR__COLS : 0;
+    s->l->reduced[i] = s->examples > 1 ? GR__ROWS : 0;
+    s->l->partial[i] = true;
+    return true;
 }
 
 static bool reads(const set *s, int i, int value)
@@ -189,24 +199,35 @@ static double time_of(const set *s)
     for (int i = 0; i < s->n; i++) {
         const gr__pnode *n = at(s, i);
         double count = (double)count_of(s, n->value);
-        if (n->by_example)
+        if (n->examples)
             ns += gr__eval_ns(n->node->op->flops && n->low ? n->node->op->flops(n->low) : count, count);
     }
     return ns;
 }
 
+static int64_t clamp(int64_t x, int64_t low, int64_t high)
+{
+    x = x > high ? high : x;
+    return x < low ? low : x;
+}
+
+/* A task does a block of examples at a time, and no more than one block unless the sums it makes are large: there is
+ * one of each for each task. */
 static bool cut_into_tasks(set *s)
 {
     gr__layout *l = s->l;
-    int64_t each = live_bytes(s), n = s->examples, at_most = (n + TASKS - 1) / TASKS;
+    int64_t each = live_bytes(s), n = s->examples, most = (n + TASKS - 1) / TASKS, sums = 1;
     s->why = "L6: what an example makes does not fit in the cache";
     if (each > MOST_BYTES)
         return false;
     s->why = "L9: too few examples to share among threads";
     if (n < FEW && time_of(s) > FEW_NS)
         return false;
-    l->tile_rows = each ? TASK_BYTES / each : at_most;
-    l->tile_rows = l->tile_rows > at_most ? at_most : l->tile_rows < 1 ? 1 : l->tile_rows;
+    for (int i = 0; i < s->n; i++)
+        sums += at(s, i)->sums_examples ? count_of(s, at(s, i)->value) * (l->f64 ? 8 : 4) : 0;
+    l->block_rows = each ? clamp(TASK_BYTES / each, 1, most) : most;
+    int64_t tasks = clamp(SUM_BYTES / sums, TASKS, (n + l->block_rows - 1) / l->block_rows);
+    l->tile_rows = ((n + tasks - 1) / tasks + l->block_rows - 1) / l->block_rows * l->block_rows;
     l->tile_cols = l->cols;
     return true;
 }
@@ -214,12 +235,12 @@ static bool cut_into_tasks(set *s)
 bool gr__example_layout(const gr__plan *p, int n, const int *node, gr__layout *out, const char **why)
 {
     set s = {p, n, node, out, 0, NULL};
-    *out = (gr__layout){.kind = GR__EXAMPLE, .f64 = at(&s, 0)->f64};
+    *out = (gr__layout){.kind = GR__EXAMPLE, .cols = 1, .f64 = at(&s, 0)->f64};
     bool good = true;
     s.why = "L10: another number of examples";
     for (int i = 0; good && i < n; i++)
-        if (at(&s, i)->by_example) {
-            int64_t examples = p->value[at(&s, i)->value].shape.dim[0];
+        if (at(&s, i)->examples) {
+            int64_t examples = at(&s, i)->examples;
             good = !s.examples || examples == s.examples;
             s.examples = examples;
         }
@@ -230,7 +251,7 @@ bool gr__example_layout(const gr__plan *p, int n, const int *node, gr__layout *o
                : w == GR__REDUCE  ? reduction(&s, i)
                : w == GR__OPAQUE  ? evaluation(&s, i)
                                   : false;
-        int64_t each = good ? out->node_rows[i] / s.examples * out->node_cols[i] : 0;
+        int64_t each = good && !at(&s, i)->sums_examples ? out->node_rows[i] / s.examples * out->node_cols[i] : 0;
         out->cols = each > out->cols ? each : out->cols;
     }
     out->rows = s.examples;

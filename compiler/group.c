@@ -44,7 +44,7 @@ typedef struct {
 static bool groupable(const gr__pnode *n)
 {
     return n->live && (n->work == GR__TILE || n->work == GR__VIEW || n->work == GR__REDUCE || n->work == GR__CONTRACT ||
-                          n->by_example);
+                          n->examples);
 }
 
 /* ---- edges ------------------------------------------------------------------------------------------------------- */
@@ -203,7 +203,7 @@ static int64_t domain_of(const gr__plan *p, int id)
     const gr__pnode *n = &p->node[id];
     gr__layout layout;
     const char *why;
-    if (!n->by_example)
+    if (!n->examples)
         return p->value[n->work == GR__REDUCE ? n->access[0].value : n->value].count;
     gr__layout_of(p, 1, &id, &layout, &why);
     return layout.rows * layout.cols;
@@ -239,15 +239,19 @@ static gr_status finish(state *s)
             p->node[d->node[i]].group = p->n_groups;
         gr__group *g = &p->group[p->n_groups++];
         *g = (gr__group){.n_nodes = d->n, .node = d->node, .step = -1};
-        g->opaque = d->n == 1 && p->node[id].work == GR__OPAQUE;
+        const gr__pnode *only = d->n == 1 && p->node[id].work == GR__OPAQUE ? &p->node[id] : NULL;
+        g->opaque = only && (!only->sums_examples || (p->off & GR_PASS_FUSE)); /* a sum is better cut by examples */
         if (g->opaque)
             continue;
         g->layout = gr__arena_alloc(&p->arena, 1, sizeof *g->layout);
         if (!g->layout)
             return GR_EMEM;
-        if (!gr__layout_of(p, d->n, d->node, g->layout, &why))
+        if (gr__layout_of(p, d->n, d->node, g->layout, &why))
+            continue;
+        if (!only)
             return gr_fail(GR_ESTATE, p->node[id].node->at, "program: %s alone has no layout: %s",
                 p->node[id].node->op->name, why);
+        g->opaque = true;
     }
     return GR_OK;
 }

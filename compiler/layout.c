@@ -445,7 +445,7 @@ bool gr__layout_of(const gr__plan *p, int n, const int *node, gr__layout *out, c
             return false;
     }
     for (int i = 0; i < n; i++)
-        if (at(&s, i)->by_example)
+        if (at(&s, i)->examples)
             return gr__example_layout(p, n, node, out, why);
     for (int i = 0; i < n; i++) {
         int64_t c = wanted_cols(&s, i);

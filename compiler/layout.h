@@ -27,6 +27,7 @@ struct gr__layout {
     gr__orientation kind;
     int64_t rows, cols;           /* the domain */
     int64_t tile_rows, tile_cols; /* of a task, at most */
+    int64_t block_rows;           /* EXAMPLE: what a task does at one time, at most */
     int full_tiles;               /* whole tiles of scratch that live at one time */
     bool f64;
     unsigned char form[GR__GROUP_NODES];    /* per node of the set, of its result */
@@ -43,7 +44,7 @@ static inline gr__domain gr__domain_of(const gr__layout *l, int i)
 {
     if (l->kind != GR__EXAMPLE)
         return (gr__domain){l->rows, l->cols, l->tile_rows, l->tile_cols};
-    return (gr__domain){l->node_rows[i], l->node_cols[i], l->node_rows[i] / l->rows * l->tile_rows, l->node_cols[i]};
+    return (gr__domain){l->node_rows[i], l->node_cols[i], l->node_rows[i] / l->rows * l->block_rows, l->node_cols[i]};
 }
 
 /* How the nodes (in id order) would run. If they cannot, false, and *why names the rule that refused. */

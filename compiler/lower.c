@@ -264,6 +264,26 @@ static void lower_tile(lowering *b, int i)
     finish(b, i, in);
 }
 
+/* The same of a sum: if it is cut, each task has a result of its own. */
+static void finish_sum(lowering *b, int i, gr__instr in)
+{
+    int partial = b->g->partial[i];
+    if (partial < 0) {
+        finish(b, i, in);
+        return;
+    }
+    in.form = b->l->form[i];
+    in.name = b->p->node[b->g->node[i]].node->op->name;
+    in.parts = b->l->reduced[i] & cut(b->l);
+    in.y = in_memory(b, b->p->value[partial].buffer, in.form);
+    touch(b, partial, true);
+    if (b->l->kind == GR__EXAMPLE && b->l->block_rows < b->l->tile_rows) { /* later blocks make theirs apart first */
+        int64_t bytes = form_rows(b, in.form) * form_cols(b, in.form) * (b->l->f64 ? 8 : 4);
+        b->code->kernel_scratch = bytes > b->code->kernel_scratch ? bytes : b->code->kernel_scratch;
+    }
+    emit(b, in);
+}
+
 static int input_form(const lowering *b, int i)
 {
     return b->l->form[i] | b->l->reduced[i];
@@ -284,23 +304,14 @@ static void lower_reduce(lowering *b, int i)
         touch(b, value, false);
         in.x[0] = in_memory(b, b->p->value[value].buffer, in.input_form);
     }
-    if (!b->l->partial[i]) {
-        finish(b, i, in);
-        return;
-    }
-    int partial = b->g->partial[i];
-    in.form = b->l->form[i];
-    in.parts = in.axes & cut(b->l);
-    in.y = in_memory(b, b->p->value[partial].buffer, in.form);
-    touch(b, partial, true);
-    emit(b, in);
+    finish_sum(b, i, in);
 }
 
 /* Space for an eval of as many examples as a task has. */
 static void eval_scratch(lowering *b, gr__opaque *o)
 {
     gr_buffer arg[GR__OPERANDS + GR__RESULTS];
-    gr_call c = gr__eval_some(o, b->l->tile_rows, arg);
+    gr_call c = gr__eval_some(o, b->l->block_rows, arg);
     o->scratch = c.op->scratch ? c.op->scratch(&c) : 0;
     if (o->scratch > b->code->kernel_scratch)
         b->code->kernel_scratch = o->scratch;
@@ -323,7 +334,10 @@ static gr_status lower_eval(lowering *b, int i)
         if (o->arg_buffer[in.n_x + k] >= 0) /* else nobody reads it */
             touch(b, n->value + k, true);
     eval_scratch(b, o);
-    finish(b, i, in);
+    if (n->sums_examples)
+        finish_sum(b, i, in);
+    else
+        finish(b, i, in);
     return GR_OK;
 }
 
@@ -424,7 +438,7 @@ static double estimate_ns(const lowering *b)
             continue;
         double flops = n->node->op->flops && n->low ? n->node->op->flops(n->low) : count;
         b->step->flops += flops;
-        if (n->by_example)
+        if (n->examples)
             ns += gr__eval_ns(flops, count);
     }
     return ns + b->step->bytes * 0.02;
@@ -436,8 +450,8 @@ static void name_step(const lowering *b)
     const gr__pnode *best = &b->p->node[b->g->node[0]];
     for (int i = 0; i < b->g->n_nodes; i++) {
         const gr__pnode *n = &b->p->node[b->g->node[i]];
-        if (best->work != GR__CONTRACT && !best->by_example &&
-            (n->work == GR__CONTRACT || n->work == GR__REDUCE || n->by_example))
+        if (best->work != GR__CONTRACT && !best->examples &&
+            (n->work == GR__CONTRACT || n->work == GR__REDUCE || n->examples))
             best = n;
     }
     snprintf(b->step->name, sizeof b->step->name, "%s %lldx%lld %s +%d", kinds[b->l->kind], (long long)b->l->rows,

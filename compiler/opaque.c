@@ -142,7 +142,7 @@ gr_call gr__eval_some(const gr__opaque *o, int64_t examples, gr_buffer *arg)
     gr_call c = call_of(o, arg);
     for (int i = 0; i < n_in + o->node->n_out; i++) {
         arg[i] = o->arg[i];
-        if (i >= n_in || (o->node->op->by_example >> i & 1))
+        if (i < n_in ? o->node->op->by_example >> i & 1 : !(o->node->op->traits & GR_SUMS_EXAMPLES))
             arg[i].shape.dim[0] = examples;
     }
     c.end = gr_shape_size(arg[n_in].shape);
@@ -158,21 +158,26 @@ static void *example(const gr__run *run, int buffer, const gr_buffer *of, int64_
     return (char *)run->data[buffer] + first * each * gr_dtype_size(of->dtype);
 }
 
-gr_status gr__run_eval(const gr__run *run, const gr__instr *in, char *scratch, int64_t first, int64_t examples)
+gr_status gr__run_eval(const gr__run *run, const gr__instr *in, const gr__examples *e)
 {
     const gr__opaque *o = in->eval;
     gr_buffer arg[GR__OPERANDS + GR__RESULTS];
-    gr_call c = gr__eval_some(o, examples, arg);
+    gr_call c = gr__eval_some(o, e->count, arg);
     for (int i = 0; i < c.n_in + c.n_out; i++) {
         const gr__place *own = i < c.n_in ? &in->x[i] : i == c.n_in ? &in->y : NULL;
         bool all = i < c.n_in && !(c.op->by_example >> i & 1);
         if (own && own->buffer < 0)
-            arg[i].data = scratch + own->offset;
+            arg[i].data = e->scratch + own->offset;
         else if (o->arg_buffer[i] >= 0)
-            arg[i].data = example(run, o->arg_buffer[i], &arg[i], all ? 0 : first);
+            arg[i].data = example(run, o->arg_buffer[i], &arg[i], all ? 0 : e->first);
+    }
+    if (c.op->traits & GR_SUMS_EXAMPLES) {
+        arg[c.n_in].data = (char *)run->data[in->y.buffer] + e->part * gr_shape_size(arg[c.n_in].shape) *
+                                                                 gr_dtype_size(arg[c.n_in].dtype);
+        c.accumulate = e->again;
     }
     c.seed = run->seed;
     c.step = run->step;
-    c.scratch = o->scratch ? scratch : NULL;
+    c.scratch = o->scratch ? e->scratch : NULL;
     return gr__call_eval(o->node, &c);
 }

@@ -40,7 +40,8 @@ typedef struct gr__pnode {
     gr__work work;
     gr_lowering *low;   /* of TILE, REDUCE, CONTRACT, VIEW; else NULL */
     bool f64;           /* compute type */
-    bool by_example;    /* OPAQUE: may run in a group whose tasks are examples */
+    int64_t examples;   /* OPAQUE: it may run in a group whose tasks are examples, of which it has so many; else 0 */
+    bool sums_examples; /* and gives their sum */
     bool live;          /* a VIEW that every consumer reads in place is not computed */
     int value;          /* of result 0; the others follow */
     int group;          /* -1: none */

@@ -4,7 +4,10 @@
 #include "ops/kernels/panel.h"
 #include <string.h>
 
-enum { COPY_BYTES = 65536 }; /* of a copy per task */
+enum {
+    COPY_BYTES = 65536, /* of a copy per task */
+    COMBINED = 2048,    /* results combined by a task */
+};
 
 void gr__add_ref(gr__plan *p, gr__step *s, int value, int buffer, bool write)
 {
@@ -86,9 +89,11 @@ static gr_status run_combine(gr__run *run, const gr__step *s, int thread, int64_
 {
     const combination *c = s->arg;
     gr__panel p = c->panel;
-    (void)thread, (void)begin, (void)end;
-    p.x = run->data[c->from];
-    p.y = run->data[c->to];
+    const int64_t first = begin * COMBINED, elem = c->f64 ? 8 : 4;
+    (void)thread;
+    p.cols = end * COMBINED < p.cols ? (end - begin) * COMBINED : p.cols - first;
+    p.x = (const char *)run->data[c->from] + first * elem;
+    p.y = (char *)run->data[c->to] + first * elem;
     gr__panel_rows(&p, c->f64);
     return GR_OK;
 }
@@ -111,9 +116,10 @@ static gr_status combine_steps(gr__plan *p, int group)
         s->group = -1;
         s->fn = run_combine;
         s->arg = c;
-        s->tasks = 1;
+        s->tasks = (whole->count + COMBINED - 1) / COMBINED;
+        s->tasks = s->tasks ? s->tasks : 1;
         s->flops = (double)part->count;
-        s->task_ns = 30 + s->flops * 0.1;
+        s->task_ns = 30 + s->flops * 0.1 / (double)s->tasks;
         snprintf(s->name, sizeof s->name, "combine %lld", (long long)(part->count / whole->count));
         gr__add_ref(p, s, g->partial[i], part->buffer, false);
         gr__add_ref(p, s, n->value, whole->buffer, true);

@@ -11,6 +11,7 @@ typedef struct {
     int64_t r0, c0, rows, cols; /* the tile */
     int64_t row_tile, col_tile;
     int64_t elem;
+    bool again; /* examples that are not the first of their task: its sums go on */
 } task;
 
 static int64_t rows_of(const task *t, int form)
@@ -55,18 +56,9 @@ static void run_tile(const task *t, const gr__instr *in)
     in->tile(&a);
 }
 
-static void run_reduce(const task *t, const gr__instr *in)
+static void panel(const gr__panel *given, const gr__instr *in, bool f64)
 {
-    gr_tile_arg x = resolve(t, &in->x[0]), y = resolve(t, &in->y);
-    gr__panel p = {in->reduce, rows_of(t, in->input_form), cols_of(t, in->input_form), x.data, x.row, y.data};
-    bool f64 = t->code->layout->f64;
-    if (in->parts) {
-        int64_t part = in->parts == GR__ROWS   ? t->row_tile
-                       : in->parts == GR__COLS ? t->col_tile
-                                               : t->row_tile * t->code->col_tiles + t->col_tile;
-        int64_t count = (in->form & GR__ROWS ? in->rows : 1) * (in->form & GR__COLS ? in->cols : 1);
-        p.y = (char *)y.data + part * count * t->elem;
-    }
+    gr__panel p = *given;
     if (in->axes == in->input_form && in->input_form == GR__ROWS) { /* a column of numbers lies in one run */
         p.cols = p.rows;
         p.rows = 1;
@@ -77,6 +69,37 @@ static void run_reduce(const task *t, const gr__instr *in)
         gr__panel_rows(&p, f64);
     } else {
         gr__panel_cols(&p, f64);
+    }
+}
+
+static void add(void *sums, const void *more, int64_t n, bool f64)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (f64)
+            ((double *)sums)[i] += ((const double *)more)[i];
+        else
+            ((float *)sums)[i] += ((const float *)more)[i];
+}
+
+static void run_reduce(const task *t, const gr__instr *in)
+{
+    gr_tile_arg x = resolve(t, &in->x[0]), y = resolve(t, &in->y);
+    gr__panel p = {in->reduce, rows_of(t, in->input_form), cols_of(t, in->input_form), x.data, x.row, y.data};
+    bool f64 = t->code->layout->f64;
+    int64_t count = (in->form & GR__ROWS ? in->rows : 1) * (in->form & GR__COLS ? in->cols : 1);
+    if (in->parts) {
+        int64_t part = in->parts == GR__ROWS   ? t->row_tile
+                       : in->parts == GR__COLS ? t->col_tile
+                                               : t->row_tile * t->code->col_tiles + t->col_tile;
+        p.y = (char *)y.data + part * count * t->elem;
+    }
+    if (t->again) {
+        void *sums = p.y;
+        p.y = t->scratch;
+        panel(&p, in, f64);
+        add(sums, p.y, count, f64);
+    } else {
+        panel(&p, in, f64);
     }
 }
 
@@ -176,8 +199,10 @@ static void run_store(const task *t, const gr__instr *in)
 static gr_status run_instr(const task *t, const gr__instr *in)
 {
     switch (in->op) {
-    case GR__I_EVAL:
-        return gr__run_eval(t->run, in, t->scratch, t->row_tile * t->code->layout->tile_rows, t->rows);
+    case GR__I_EVAL: {
+        const gr__examples e = {t->r0, t->rows, t->row_tile, t->again, t->scratch};
+        return gr__run_eval(t->run, in, &e);
+    }
     case GR__I_LOAD:
         run_load(t, in);
         break;
@@ -200,17 +225,24 @@ static gr_status run_instr(const task *t, const gr__instr *in)
     return GR_OK;
 }
 
-/* A task that is some examples, as the instruction's own domain has them. */
-static gr_status run_examples(const task *t, const gr__instr *in)
+/* A task that is some examples, block after block; each instruction has them in a domain of its own. */
+static gr_status run_examples(const task *t)
 {
+    const gr__code *code = t->code;
     task own = *t;
-    int64_t each = in->rows / t->code->layout->rows;
-    if (in->op != GR__I_EVAL) {
-        own.r0 *= each;
-        own.rows *= each;
-        own.cols = in->cols;
+    for (int64_t done = 0; done < t->rows; done += code->layout->block_rows) {
+        int64_t left = t->rows - done, n = left < code->layout->block_rows ? left : code->layout->block_rows;
+        own.again = done > 0;
+        for (int i = code->first; i < code->n; i++) {
+            const gr__instr *in = &code->instr[i];
+            int64_t each = in->op == GR__I_EVAL ? 1 : in->rows / code->layout->rows;
+            own.r0 = (t->r0 + done) * each;
+            own.rows = n * each;
+            own.cols = in->cols;
+            GR_TRY(run_instr(&own, in));
+        }
     }
-    return run_instr(&own, in);
+    return GR_OK;
 }
 
 /* Asks for the next tile's part of a stream. A tile ends where the hardware's own prefetching would start again. */
@@ -238,10 +270,14 @@ gr_status gr__run_code(gr__run *run, const gr__step *s, int thread, int64_t begi
         t.c0 = t.col_tile * l->tile_cols;
         t.rows = l->rows - t.r0 < l->tile_rows ? l->rows - t.r0 : l->tile_rows;
         t.cols = l->cols - t.c0 < l->tile_cols ? l->cols - t.c0 : l->tile_cols;
+        if (l->kind == GR__EXAMPLE) {
+            GR_TRY(run_examples(&t));
+            continue;
+        }
         for (int i = code->first; i < code->n; i++) {
             if (i - code->first < code->n_streams)
                 fetch_ahead(&t, code->stream[i - code->first]);
-            GR_TRY(l->kind == GR__EXAMPLE ? run_examples(&t, &code->instr[i]) : run_instr(&t, &code->instr[i]));
+            GR_TRY(run_instr(&t, &code->instr[i]));
         }
     }
     return GR_OK;

@@ -49,6 +49,7 @@ typedef struct gr_call {
     void *scratch;      /* gr_op.scratch() bytes, 64-byte aligned */
     /* GR_RANGED ops compute these flat elements of out[0] only, or the share of all results that they stand for */
     int64_t begin, end;
+    bool accumulate;    /* GR_SUMS_EXAMPLES: add to what the result holds */
     uint64_t seed;      /* of random ops: with the step and the node's `use`, the whole key */
     uint64_t step;
     gr_at at; /* the user's line, for messages */
@@ -161,6 +162,7 @@ typedef enum {
     GR_UNITS = 1 << 14, /* of GR_RANGED: only whole units are asked for; further results are computed along with them */
     GR_FIRST_ORDER = 1 << 15, /* a gradient without one of its own: a second derivative is an error that says so */
     GR_LOOP = 1 << 16, /* of GR_REGION: region 0 runs once a step; the attributes are a gr__loop (core/node.h) */
+    GR_SUMS_EXAMPLES = 1 << 17, /* with gr_op.by_example: result 0 is a sum over examples, not one for each */
 } gr_trait;
 
 struct gr_op {
@@ -186,7 +188,8 @@ struct gr_op {
     int64_t (*unit)(const gr_call *c);
     /* GR_RANGED: bit i says that the first axis of input i counts examples, as that of every result then does. Example
      * n of the results depends on example n of these inputs only, so that eval may be called for a few of them; inputs
-     * without a bit (a kernel) are whole. 0: the op is not like that. */
+     * without a bit (a kernel) are whole. With GR_SUMS_EXAMPLES the result has no such axis, and eval for a few gives
+     * their part of the sum. 0: the op is not like that. */
     unsigned by_example;
     void (*vjp)(gr_vjp *v); /* NULL without GR_NO_GRADIENT: differentiating is an error that names the op */
     void (*lower)(gr_lowering *l);           /* NULL: opaque */

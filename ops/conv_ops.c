@@ -239,6 +239,7 @@ static void sum_of_parts(const gr__conv *j, gr__conv_part p, bool is_double, voi
     p.n1 = some < j->n ? some : j->n;
     run(j, &p);
     p.out = room;
+    p.accumulate = false;
     for (int64_t n = some; n < j->n; n += some) {
         p.n0 = n;
         p.n1 = n + some < j->n ? n + some : j->n;
@@ -255,7 +256,8 @@ static gr_status conv_eval(const gr_call *c)
     const direction d = direction_of(c->op);
     const bool is_double = c->out[0].dtype == GR_F64;
     const gr__conv j = job_of_call(c);
-    gr__conv_part p = {.in = c->in[0].data, .weights = c->in[1].data, .out = c->out[0].data, .n1 = j.n};
+    gr__conv_part p = {.in = c->in[0].data, .weights = c->in[1].data, .out = c->out[0].data, .n1 = j.n,
+        .accumulate = c->accumulate};
     gr__piece piece[3];
     const int n = gr__pieces(c->begin, c->end, d == TO_INPUT ? j.c : j.o, piece);
     p.scratch = (char *)c->scratch + room_bytes(c, &j);
@@ -410,13 +412,13 @@ static bool conv_channels(const void *attr, const gr_shape *shape, gr_channels *
         .after = GR_DIMS(a0, a1), __VA_ARGS__})
 #define INTO(...) .into = GR_DIMS(__VA_ARGS__)
 #define NO_INTO   .into = {0}
-#define CONV_OP(op, text, table, f_infer, f_vjp, ...)                                                                  \
+#define CONV_OP(op, more_traits, examples, f_channels, text, table, f_infer, f_vjp, ...)                               \
     const gr_op gr_op_##op = {.abi = GR_ABI,                                                                           \
         .name = #op,                                                                                                   \
         .doc = text,                                                                                                   \
         .n_in = 2,                                                                                                     \
         .n_out = 1,                                                                                                    \
-        .traits = GR_RANGED,                                                                                           \
+        .traits = GR_RANGED | (more_traits),                                                                           \
         .attrs = table,                                                                                                \
         .attr_size = sizeof(gr__window),                                                                               \
         .in_names = op##_names,                                                                                        \
@@ -424,23 +426,18 @@ static bool conv_channels(const void *attr, const gr_shape *shape, gr_channels *
         .eval_f32 = conv_eval,                                                                                         \
         .eval_f64 = conv_eval,                                                                                         \
         .unit = conv_unit,                                                                                             \
-        .by_example = op##_by_example,                                                                                 \
+        .by_example = examples,                                                                                        \
         .scratch = conv_scratch,                                                                                       \
         .vjp = f_vjp,                                                                                                  \
         .flops = conv_flops,                                                                                           \
-        .channels = op##_channels,                                                                                     \
+        .channels = f_channels,                                                                                        \
         .samples = GR_SAMPLES(__VA_ARGS__)}
-#define conv_by_example        1u /* of x or dy, not of the kernel */
-#define conv_input_grad_by_example  1u
-#define conv_kernel_grad_by_example 0u
 #define conv_input_grad_names  input_grad_names
 #define conv_kernel_grad_names kernel_grad_names
-#define conv_input_grad_channels  NULL
-#define conv_kernel_grad_channels NULL
 #define ROW(a, b, ...)         {-1, 1, {GR_DIMS a, GR_DIMS b}, .attr = __VA_ARGS__}
 
 /* Each row: what x (or dy), the kernel (or dy) and the attributes are. The rows of the three ops are the same cases. */
-CONV_OP(conv, "convolution, channels last", conv_fields, infer_conv, conv_vjp,
+CONV_OP(conv, 0, 1, conv_channels, "convolution, channels last", conv_fields, infer_conv, conv_vjp,
     ROW((2, 5, 5, 2), (3, 3, 2, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, NO_INTO)),
     ROW((1, 5, 4, 2), (3, 2, 2, 5), W2(1, 1, 1, 1, 1, 0, 1, 1, NO_INTO)), /* same */
     ROW((2, 7, 6, 1), (3, 3, 1, 2), W2(2, 3, 1, 1, 1, 0, 1, 1, NO_INTO)), /* strides */
@@ -451,7 +448,8 @@ CONV_OP(conv, "convolution, channels last", conv_fields, infer_conv, conv_vjp,
     ROW((1, 3, 4, 2), (1, 1, 2, 1), W2(2, 2, 1, 1, 0, 0, 0, 0, NO_INTO)), /* strides that skip what no window sees */
     ROW((2, 7, 3), (3, 3, 4), W1(2, 1, 1, 1, NO_INTO)), ROW((1, 6, 4), (2, 1, 8), W1(1, 2, 2, 0, NO_INTO)),
     ROW((0, 4, 4, 2), (3, 3, 2, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, NO_INTO)));
-CONV_OP(conv_input_grad, "gradient of a convolution for its input", grad_fields, infer_input_grad, input_grad_vjp,
+CONV_OP(conv_input_grad, 0, 1, NULL, "gradient of a convolution for its input", grad_fields,
+    infer_input_grad, input_grad_vjp,
     ROW((2, 3, 3, 3), (3, 3, 3, 2), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(5, 5, 2))),
     ROW((1, 5, 4, 5), (3, 2, 5, 2), W2(1, 1, 1, 1, 1, 0, 1, 1, INTO(5, 4, 2))),
     ROW((2, 4, 2, 2), (3, 3, 2, 1), W2(2, 3, 1, 1, 1, 0, 1, 1, INTO(7, 6, 1))),
@@ -461,7 +459,8 @@ CONV_OP(conv_input_grad, "gradient of a convolution for its input", grad_fields,
     ROW((1, 2, 2, 1), (1, 1, 1, 2), W2(2, 2, 1, 1, 0, 0, 0, 0, INTO(3, 4, 2))),
     ROW((2, 4, 4), (3, 4, 3), W1(2, 1, 1, 1, INTO(7, 3))), ROW((1, 6, 8), (2, 2, 4), W1(1, 2, 2, 0, INTO(6, 4))),
     ROW((0, 2, 2, 3), (3, 3, 3, 2), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(4, 4, 2))));
-CONV_OP(conv_kernel_grad, "gradient of a convolution for its kernel", grad_fields, infer_kernel_grad, kernel_grad_vjp,
+CONV_OP(conv_kernel_grad, GR_SUMS_EXAMPLES, 3, NULL, "gradient of a convolution for its kernel", grad_fields,
+    infer_kernel_grad, kernel_grad_vjp,
     ROW((2, 5, 5, 2), (2, 3, 3, 3), W2(1, 1, 1, 1, 0, 0, 0, 0, INTO(3, 3, 2))),
     ROW((1, 5, 4, 2), (1, 5, 4, 5), W2(1, 1, 1, 1, 1, 0, 1, 1, INTO(3, 2, 2))),
     ROW((2, 7, 6, 1), (2, 4, 2, 2), W2(2, 3, 1, 1, 1, 0, 1, 1, INTO(3, 3, 1))),

@@ -99,6 +99,25 @@ static void a_few_large_examples_are_left_to_all_threads(void)
     }
 }
 
+/* The kernels' gradients are sums over examples: made in the group that makes what they read, which is never stored. */
+static void a_kernels_gradient_is_summed_up_where_it_is_made(void)
+{
+    net n = network(12, true);
+    gr__graph g;
+    gr__plan *p = plan_of(&n, &g, 64, 0);
+    int summed = 0;
+    for (int id = 0; p && id < p->n_nodes; id++)
+        if (p->node[id].sums_examples) {
+            const gr__group *own = &p->group[p->node[id].group];
+            GR_EXPECT(!own->opaque && own->n_nodes > 1, "node %d is alone", id);
+            summed++;
+        }
+    CU_ASSERT_EQUAL(summed, 2);
+    gr__plan_free(p);
+    gr__graph_free(&g);
+    gr_tape_free(n.tape);
+}
+
 static gr_array *drawn(gr_shape s, int seed)
 {
     gr_array *a = gr_array_new(GR_F32, s);
@@ -142,7 +161,8 @@ static void results_are_those_of_single_nodes_on_any_number_of_threads(void)
         const char *why;
         int64_t side, batch;
     } rows[] = {{"a task of several examples, the last one short", 12, 130}, {"one example", 12, 1},
-        {"fewer than threads", 9, 3}, {"a prime number", 7, 37}, {"no example", 12, 0}};
+        {"fewer than threads", 9, 3}, {"a prime number", 7, 37}, {"no example", 12, 0},
+        {"tasks of several blocks", 24, 150}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         net n = network(rows[i].side, true);
         gr_array *plain = run(&n, rows[i].batch, 1, GR_PASS_FUSE), *first = run(&n, rows[i].batch, 1, 0);
@@ -165,4 +185,5 @@ static void results_are_those_of_single_nodes_on_any_number_of_threads(void)
 
 GR_SUITE("compiler/example.c", GR_TEST(convolutions_and_what_follows_are_one_group),
     GR_TEST(a_few_large_examples_are_left_to_all_threads),
+    GR_TEST(a_kernels_gradient_is_summed_up_where_it_is_made),
     GR_TEST(results_are_those_of_single_nodes_on_any_number_of_threads))
