@@ -29,11 +29,12 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "peers"))
 
-# name: script, variant, packages (as peers/requirements.txt pins them), what it cannot do
-PEERS = {"jax": ("jax", "", ["jax", "jaxlib"]), "torch": ("torch", "", ["torch"]), "torch-fused": ("torch", "fused", ["torch"]),
-         "torch-compile": ("torch", "compile", ["torch"]), "torch-channels-last": ("torch", "channels-last", ["torch"]),
-         "keras-jax": ("keras", "jax", ["keras", "jax", "jaxlib"]), "keras-tf": ("keras", "tensorflow", ["keras", "tensorflow-cpu"]),
-         "onnxruntime": ("onnx", "", ["onnx", "onnxruntime"])}
+# name: script, variant, packages (as peers/requirements.txt pins them)
+PEERS = {
+    "jax": ("jax", "", ["jax", "jaxlib"]), "torch": ("torch", "", ["torch"]), "torch-fused": ("torch", "fused", ["torch"]),
+    "torch-compile": ("torch", "compile", ["torch"]), "torch-channels-last": ("torch", "channels-last", ["torch"]),
+    "keras-jax": ("keras", "jax", ["keras", "jax", "jaxlib"]),
+    "keras-tf": ("keras", "tensorflow", ["keras", "tensorflow-cpu"]), "onnxruntime": ("onnx", "", ["onnx", "onnxruntime"])}
 # the fastest ones of each workload, in what was measured so far
 FASTEST = {"mlp": "jax,torch-compile", "cnn": "torch,torch-channels-last", "resnet20": "torch-compile,torch-channels-last",
            "gpt": "torch-compile,torch", "lstm": "torch-fused,torch-compile", "predict": "onnxruntime,torch,jax",
@@ -41,7 +42,8 @@ FASTEST = {"mlp": "jax,torch-compile", "cnn": "torch,torch-channels-last", "resn
 TRAINING = ["mlp", "cnn", "resnet20", "gpt", "lstm"]
 PREDICTIONS = [("mlp", 1), ("mlp", 128), ("cnn", 1), ("cnn", 128)]
 SIZES = ["784,512,128,10", "256,256,64,10", "784,1024,256,10", "1024,1024,1024,10", "300,40,7"]
-SETTINGS = ["GRAPE_ISA", "GRAPE_PASSES", "GRAPE_BLAS", "XLA_FLAGS", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS"]
+SETTINGS = ["GRAPE_ISA", "GRAPE_PASSES", "GRAPE_BLAS", "XLA_FLAGS", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA",
+            "TF_ENABLE_ONEDNN_OPTS"]
 MIB = 1024.0  # in the kB of /proc
 
 
@@ -57,7 +59,8 @@ class Side:
         env.update(OMP_NUM_THREADS=str(threads), KERAS_BACKEND=variant, JAX_PLATFORMS="cpu", TF_CPP_MIN_LOG_LEVEL="3")
         self.name, self.blocks, self.cpu_s = name, [], 0.0
         self.log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=env)
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=self.log, text=True, env=env)
 
     def ask(self, line):
         try:
@@ -135,8 +138,9 @@ class Side:
 
     def record(self):
         median = statistics.median(self.blocks)
-        return dict(info=" ".join(self.ask("info")), median_ms=median, min_ms=min(self.blocks), cpu_ms=1e3 * self.cpu_s / (self.n * len(self.blocks)),
-                    first_ms=self.first_ms, compile_ms=max(0.0, self.first_ms - median), before_mib=self.before,
+        return dict(info=" ".join(self.ask("info")), median_ms=median, min_ms=min(self.blocks),
+                    cpu_ms=1e3 * self.cpu_s / (self.n * len(self.blocks)), first_ms=self.first_ms,
+                    compile_ms=max(0.0, self.first_ms - median), before_mib=self.before,
                     growth_mib=self.memory("VmRSS") - self.before, peak_growth_mib=self.memory("VmHWM") - self.before,
                     first=self.first[:5], gap=self.gap, blocks_ms=self.blocks, steps_per_block=self.n)
 
@@ -253,10 +257,10 @@ def show(record):
     print(f"{'side':19} {'median ' + unit:>9} {'min':>8} {'cpu':>8} {'GF/s':>6} {'peak':>5} {'ratio':>6} {'first ms':>9} "
           f"{'compile':>8} {'growth MiB':>10} {'highest':>7}  gap")
     for name, s in r["sides"].items():
+        median, low, cpu = (scale * s[key] for key in ("median_ms", "min_ms", "cpu_ms"))
         part, ratio = f"{100 * s['gflops'] / peak:.0f}%" if peak else "-", f"{s['ratio']:.2f}" if s["ratio"] else "-"
-        print(f"{name:19} {scale * s['median_ms']:9.3f} {scale * s['min_ms']:8.3f} {scale * s['cpu_ms']:8.2f} {s['gflops']:6.0f} "
-              f"{part:>5} {ratio:>6} {s['first_ms']:9.1f} {s['compile_ms']:8.1f} {s['growth_mib']:10.1f} "
-              f"{s['peak_growth_mib']:7.1f}  {s['gap']:.0e}")
+        print(f"{name:19} {median:9.3f} {low:8.3f} {cpu:8.2f} {s['gflops']:6.0f} {part:>5} {ratio:>6} {s['first_ms']:9.1f} "
+              f"{s['compile_ms']:8.1f} {s['growth_mib']:10.1f} {s['peak_growth_mib']:7.1f}  {s['gap']:.0e}")
     if not r["agree"]:
         print("outputs differ by more than 1e-5: no ratio" if predict else "losses disagree by more than 1e-3: no ratio")
 
@@ -295,8 +299,8 @@ def startup(a, peers, starts=7, cold_starts=3):
                 times.setdefault(name, []).append(1e3 * (time.perf_counter() - begin))
                 maps[name] = mapped(side)
                 side.quit()
-    sides = {n: {"median_ms": statistics.median(t[:starts]), "min_ms": min(t), "cold_ms": statistics.median(t[starts:]), "starts_ms": t}
-             for n, t in times.items()}
+    sides = {n: {"median_ms": statistics.median(t[:starts]), "min_ms": min(t), "cold_ms": statistics.median(t[starts:]),
+                 "starts_ms": t} for n, t in times.items()}
     print(f"\nstartup: process start to the end of the first step, {a.threads} threads")
     print(f"{'side':19} {'median ms':>10} {'min':>8} {'cold':>8}")
     for name, s in sides.items():
@@ -343,11 +347,12 @@ def found(path, pattern):
 def machine(a):
     cache = os.path.join(a.build, "CMakeCache.txt")
     compiler = found(cache, r"^CMAKE_C_COMPILER:\w+=(.*)$")
-    return {"cpu": found("/proc/cpuinfo", r"^model name\s*: (.*)$") or platform.machine(), "cores": len(os.sched_getaffinity(0)),
+    flags = [found(cache, rf"^{name}:\w+=(.*)$") or "" for name in ("CMAKE_C_FLAGS", "CMAKE_C_FLAGS_RELEASE")]
+    return {"cpu": found("/proc/cpuinfo", r"^model name\s*: (.*)$") or platform.machine(),
+            "cores": len(os.sched_getaffinity(0)), "flags": " ".join(flags).strip(),
             "os": found("/etc/os-release", r'^PRETTY_NAME="(.*)"$'), "kernel": platform.release(),
             "compiler": compiler and first_line(compiler, "--version"), "python": platform.python_version(),
             "commit": first_line("git", "log", "-1", "--format=%h"), "date": datetime.date.today().isoformat(),
-            "flags": " ".join(found(cache, rf"^{name}:\w+=(.*)$") or "" for name in ("CMAKE_C_FLAGS", "CMAKE_C_FLAGS_RELEASE")).strip(),
             "settings": {k: os.environ[k] for k in SETTINGS if k in os.environ}}
 
 
@@ -390,8 +395,8 @@ def measure(a, workload, peers):
             show(runs[-1])
         return runs
     for widths in [a.widths] + ([s for s in SIZES if s != a.widths] if a.sizes and workload == "mlp" else []):
-        runs.append(compare(a, workload, a.batch or cases.BATCH[workload], peers, a.rounds if not runs else max(3, a.rounds // 3),
-                            [int(w) for w in widths.split(",")]))
+        rounds = a.rounds if not runs else max(3, a.rounds // 3)
+        runs.append(compare(a, workload, a.batch or cases.BATCH[workload], peers, rounds, [int(w) for w in widths.split(",")]))
         show(runs[-1])
     if len(runs) > 1:
         scaling(runs)
