@@ -100,23 +100,23 @@ SCALED(he_normal, 2, false, true)
 SCALED(lecun_uniform, 1, false, false) /* LeCun et al. 1998, Efficient BackProp */
 SCALED(lecun_normal, 1, false, true)
 
-/* Columns of the rows x cols matrix a (rows >= cols) made orthonormal by Gram and Schmidt, twice, which is enough. */
-static void orthonormalize(double *a, int64_t rows, int64_t cols)
+/* n vectors of `size` numbers (n <= size) made orthonormal by Gram and Schmidt, twice, which is enough. */
+static void orthonormalize(double *a, int64_t n, int64_t size)
 {
-    for (int64_t j = 0; j < cols; j++)
+    for (int64_t j = 0; j < n; j++)
         for (int pass = 0; pass < 2; pass++) {
-            double norm = 0;
+            double norm = 0, *x = a + j * size;
             for (int64_t k = 0; k < j; k++) {
-                double dot = 0;
-                for (int64_t i = 0; i < rows; i++)
-                    dot += a[i * cols + k] * a[i * cols + j];
-                for (int64_t i = 0; i < rows; i++)
-                    a[i * cols + j] -= dot * a[i * cols + k];
+                double dot = 0, *y = a + k * size;
+                for (int64_t i = 0; i < size; i++)
+                    dot += y[i] * x[i];
+                for (int64_t i = 0; i < size; i++)
+                    x[i] -= dot * y[i];
             }
-            for (int64_t i = 0; i < rows; i++)
-                norm += a[i * cols + j] * a[i * cols + j];
-            for (int64_t i = 0; i < rows && norm > 0; i++)
-                a[i * cols + j] /= sqrt(norm);
+            for (int64_t i = 0; i < size; i++)
+                norm += x[i] * x[i];
+            for (int64_t i = 0; i < size && norm > 0; i++)
+                x[i] /= sqrt(norm);
         }
 }
 /* Saxe et al. 2013, arXiv:1312.6120: a normal matrix [prod(leading), last], made orthogonal */
@@ -130,11 +130,14 @@ static gr_status orthogonal(const void *spec, gr_shape shape, uint64_t seed, uin
     double gain = ((const gr_Orthogonal_spec *)spec)->gain, *a = gr__alloc(rows * cols, sizeof *a);
     if (!a)
         return GR_EMEM;
-    gr__random_normal_f64(seed, use, 0, 0, rows * cols, a);
-    orthonormalize(a, tall, thin);
+    gr__random_normal_f64(seed, use, 0, 0, rows * cols, out);
+    for (int64_t i = 0; i < thin; i++) /* the columns of a tall matrix, one after the other */
+        for (int64_t j = 0; j < tall; j++)
+            a[i * tall + j] = out[j * thin + i];
+    orthonormalize(a, thin, tall);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++)
-            out[i * cols + j] = gain * (rows >= cols ? a[i * thin + j] : a[j * thin + i]);
+            out[i * cols + j] = gain * (rows >= cols ? a[j * tall + i] : a[i * tall + j]);
     gr__free(a);
     return GR_OK;
 }
