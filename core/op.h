@@ -171,7 +171,7 @@ struct gr_op {
     const char *doc;
     int n_in;  /* -1: any number */
     int n_out; /* 0 counts as 1 */
-    int n_kept; /* the last of these are for the op's own vjp: no gradient, and no data where nobody reads them */
+    int n_kept; /* the last of these have no gradient (for the vjp, say), and no data where nobody reads them */
     unsigned traits;
     const gr_field *attrs; /* of the attribute struct, ended by {0}; NULL: none */
     size_t attr_size;

@@ -277,7 +277,7 @@ static void cell_vjp(gr_vjp *v)
 
 /* ---- the ops ----------------------------------------------------------------------------------------------------- */
 
-#define RECURRENT_OP(op, text, ins, outs, kept, more, f_infer, f_eval, f_vjp, f_scratch, f_flops, ...)                 \
+#define RECURRENT_OP(op, text, ins, outs, kept, more, names, f_infer, f_eval, f_vjp, f_scratch, f_flops, ...)          \
     const gr_op gr_op_##op = {.abi = GR_ABI,                                                                           \
         .name = #op,                                                                                                   \
         .doc = text,                                                                                                   \
@@ -285,7 +285,7 @@ static void cell_vjp(gr_vjp *v)
         .n_out = outs,                                                                                                 \
         .n_kept = kept,                                                                                                \
         .traits = GR_RANGED | GR_UNITS | (more),                                                                       \
-        .in_names = (kept) ? cell_names : grad_names,                                                                  \
+        .in_names = names,                                                                                             \
         .infer = f_infer,                                                                                              \
         .eval_f32 = f_eval,                                                                                            \
         .eval_f64 = f_eval,                                                                                            \
@@ -295,10 +295,11 @@ static void cell_vjp(gr_vjp *v)
         .flops = f_flops,                                                                                              \
         .samples = GR_SAMPLES(__VA_ARGS__)}
 #define CELL(op, text, ins, outs, ...)                                                                                 \
-    RECURRENT_OP(op, text, ins, outs, 2, 0, infer_cell, cell_eval, cell_vjp, cell_scratch, cell_flops, __VA_ARGS__)
-#define GRAD(op, text, ins, outs, ...)                                                                                 \
-    RECURRENT_OP(op, text, ins, outs, 0, GR_FIRST_ORDER, infer_grad, grad_eval, NULL, grad_scratch, grad_flops,        \
+    RECURRENT_OP(op, text, ins, outs, 2, 0, cell_names, infer_cell, cell_eval, cell_vjp, cell_scratch, cell_flops,     \
         __VA_ARGS__)
+#define GRAD(op, text, ins, outs, ...)                                                                                 \
+    RECURRENT_OP(op, text, ins, outs, (outs) - 1, GR_FIRST_ORDER, grad_names, infer_grad, grad_eval, NULL,             \
+        grad_scratch, grad_flops, __VA_ARGS__)
 /* batch, steps, inputs, units */
 #define LSTM_ROW(b, t, n, u)                                                                                           \
     {-1, 1, {GR_DIMS(b, t, n), GR_DIMS(n, 4 * (u)), GR_DIMS(u, 4 * (u)), GR_DIMS(4 * (u)), GR_DIMS(b, u),              \
