@@ -103,7 +103,7 @@ static void find_dependants(pass *p, gr_tensor *const *wrt, int n)
             p->flags[wrt[i]->node->id - p->low] |= WANTED;
     for (int64_t id = p->low; id < p->high; id++) {
         const gr__node *node = p->t->node[id];
-        if (node->op->traits & GR_NO_GRADIENT)
+        if ((node->op->traits & (GR_NO_GRADIENT | GR_EITHER)) == GR_NO_GRADIENT)
             continue;
         for (int i = 0; i < node->n_in; i++)
             if (inside(p, node->in[i]) && p->flags[node->in[i]->node->id - p->low] &&
@@ -180,6 +180,17 @@ static gr_status check_dx(const gr__node *n, int i, const gr_tensor *dx)
     return GR_EGRAD;
 }
 
+/* The gradient of a GR_EITHER node goes one of two ways. */
+static gr_status pass_on(pass *p, const gr__node *n, gr_tensor *dy)
+{
+    const gr_tensor *way = n->in[0];
+    for (int i = 1; i < n->n_in; i++)
+        if (inside(p, n->in[i]) && p->flags[n->in[i]->node->id - p->low] & WANTED)
+            way = n->in[1];
+    bool counts = inside(p, way) && p->flags[way->node->id - p->low];
+    return counts && !contribute(p, way, dy) ? GR_EMEM : GR_OK;
+}
+
 static gr_status call_vjp(pass *p, gr__node *n, gr_tensor **dy)
 {
     gr_tensor *y[MANY], *dx[MANY] = {NULL};
@@ -193,6 +204,8 @@ static gr_status call_vjp(pass *p, gr__node *n, gr_tensor **dy)
         .y = y,
         .dy = dy,
         .dx = dx};
+    if (n->op->traits & GR_EITHER)
+        return pass_on(p, n, dy[0]);
     if (!n->op->vjp)
         return no_gradient(p, n);
     n->op->vjp(&v);

@@ -86,20 +86,24 @@ static bool put_loop(gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_ten
 static gr__rewritten inline_region(void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_tensor **result)
 {
     (void)user;
+    if (n->op->traits & GR_EITHER) { /* gradients have been taken */
+        result[0] = in[0];
+        return GR__REPLACED;
+    }
     if (!n->n_regions)
         return GR__COPY;
     return (gr__loop_of(n) ? put_loop : put_body)(t, n, in, result) ? GR__REPLACED : GR__FAILED;
 }
 
-static bool has_region(void *user, const gr__node *n)
+static bool to_be_replaced(void *user, const gr__node *n)
 {
     (void)user;
-    return n->n_regions > 0;
+    return n->n_regions > 0 || (n->op->traits & GR_EITHER);
 }
 
 gr_status gr__pass_inline(gr__graph *g)
 {
-    while (gr__graph_any(g, has_region, NULL))
+    while (gr__graph_any(g, to_be_replaced, NULL))
         GR_TRY(gr__graph_rebuild(g, inline_region, NULL));
     return GR_OK;
 }

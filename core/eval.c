@@ -48,12 +48,18 @@ static bool frame_new(frame *f, const gr_tape *t)
     return false;
 }
 
+/* How many of its inputs a node reads. */
+static int n_read(const gr__node *n)
+{
+    return n->op->traits & GR_EITHER ? 1 : n->n_in;
+}
+
 /* Counts readers, from the wanted nodes (uses > 0 already) down; ids fall from reader to read. */
 static void count_uses(frame *f)
 {
     for (int64_t id = f->tape->n_nodes - 1; id >= 0; id--)
         if (f->uses[id])
-            for (int i = 0; i < f->tape->node[id]->n_in; i++)
+            for (int i = 0; i < n_read(f->tape->node[id]); i++)
                 f->uses[f->tape->node[id]->in[i]->node->id]++;
 }
 
@@ -152,7 +158,7 @@ static gr_status run_loop(const gr__node *n, const gr_buffer *in, gr_buffer *out
 static gr_status run_node(frame *f, const gr__node *n, const env *e)
 {
     gr_buffer in[64];
-    for (int i = 0; i < n->n_in; i++)
+    for (int i = 0; i < n_read(n); i++)
         in[i] = f->value[n->in[i]->node->id][n->in[i]->index];
     gr_buffer *out = f->value[n->id] = gr__alloc(n->n_out, sizeof *out);
     if (!out)
@@ -174,7 +180,7 @@ static gr_status run_node(frame *f, const gr__node *n, const env *e)
         return gr__loop_of(n) ? run_loop(n, in, out, e) : run_region(n, in, out, e);
     gr_call c = {.op = n->op,
         .attr = n->attr,
-        .n_in = n->n_in,
+        .n_in = n_read(n),
         .n_out = n->n_out,
         .in = in,
         .out = out,
@@ -206,7 +212,7 @@ static gr_status run(frame *f, const env *e)
         const gr__node *n = f->tape->node[id];
         if (!f->value[id]) /* inputs and parameters have theirs */
             GR_TRY(run_node(f, n, e));
-        for (int i = 0; i < n->n_in; i++)
+        for (int i = 0; i < n_read(n); i++)
             release(f, n->in[i]->node->id);
     }
     return GR_OK;

@@ -163,6 +163,9 @@ typedef enum {
     GR_FIRST_ORDER = 1 << 15, /* a gradient without one of its own: a second derivative is an error that says so */
     GR_LOOP = 1 << 16, /* of GR_REGION: region 0 runs once a step; the attributes are a gr__loop (core/node.h) */
     GR_SUMS_EXAMPLES = 1 << 17, /* with gr_op.by_example: result 0 is a sum over examples, not one for each */
+    /* The result is input 0, which equals input 1 and is cheaper. Gradients go through input 1 if they are wanted of it
+     * or of what only it is made of, the further inputs. */
+    GR_EITHER = 1 << 18,
 } gr_trait;
 
 struct gr_op {

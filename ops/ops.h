@@ -46,7 +46,7 @@ GR_BEGIN
     OP(reshape) OP(transpose) OP(broadcast_to) OP(slice) OP(unslice) OP(pad) OP(concatenate)                          \
     OP(take) OP(take_back) OP(take_along_axis) OP(take_along_axis_back) OP(gather) OP(scatter_add) OP(one_hot)        \
     OP(arange) OP(random_uniform) OP(random_normal) OP(random_truncated_normal) OP(random_bits)                       \
-    OP(stop_gradient)                                                                                                 \
+    OP(stop_gradient) OP(either)                                                                                      \
     OP(conv) OP(conv_input_grad) OP(conv_kernel_grad) OP(conv_turn)                                                   \
     OP(max_pool) OP(max_pool_pick) OP(max_pool_input_grad) OP(average_pool) OP(average_pool_input_grad)               \
     OP(lstm) OP(lstm_grad) OP(gru) OP(gru_grad)                                                                        \

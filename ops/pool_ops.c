@@ -20,7 +20,7 @@ static const gr_field pool_fields[] = {POOL_FIELDS, {0}};
 static const gr_field into_fields[] = {POOL_FIELDS, GR_SHAPE_FIELD(gr__window, into), {0}};
 static const char *const x_name[] = {"x"}, *const dy_name[] = {"dy"}, *const pick_names[] = {"x", "code"},
                          *const grad_names[] = {"dy", "code"};
-extern const gr_op gr_op_relu, gr_op_add, gr_op_max_pool, gr_op_max_pool_pick, gr_op_max_pool_input_grad,
+extern const gr_op gr_op_relu, gr_op_add, gr_op_either, gr_op_max_pool, gr_op_max_pool_pick, gr_op_max_pool_input_grad,
     gr_op_average_pool, gr_op_average_pool_input_grad;
 
 static gr__window without_holes(const void *attr, int n)
@@ -297,7 +297,8 @@ POOL_OP(average_pool_input_grad, "dy spread evenly over the elements of its wind
 /* ---- what max_pool lets follow it instead of going before -------------------------------------------------------
  * relu and the addition of a number to each channel keep elements in order, so the largest result is that of the
  * largest element: done to what pooling leaves they cost a part, and so do their gradients. Results of a convolution
- * that no window reads are not computed at all. */
+ * that no window reads are not computed at all. The plain way is recorded too, for who wants a gradient of what lies on
+ * it; else nothing reads it. */
 
 enum { LATER = 4 };
 
@@ -346,20 +347,27 @@ static bool shrinks(const gr__window *w, const gr_tensor *x, int n, int64_t *rea
 
 static gr_tensor *max_pool(gr_at at, gr_tensor *x, const gr__window *w, int n)
 {
-    gr_tensor *added[LATER], *under;
+    gr_tensor *added[LATER], *in[LATER + 3], *under, *plain = x; /* in: what either way comes to, what it leaves out */
     int64_t reach[GR_WINDOW_AXES];
-    int count = 0;
+    int count = 0, n_in = 2;
     const bool fewer = (n == 1 || n == 2) && w->size.rank == n && shrinks(w, x, n, reach);
     while (fewer && count < LATER && (under = before(x, &added[count]))) {
+        in[n_in++] = x;
         x = under;
         count++;
     }
-    if (fewer)
-        x = gr__conv_first(at, x, reach);
+    if (fewer && (under = gr__conv_first(at, x, reach)) != x) {
+        in[n_in++] = x;
+        x = under;
+    }
     gr_tensor *y = gr_apply_op_at(at, &gr_op_max_pool, w, 1, &x);
     while (count-- > 0)
         y = added[count] ? gr_add_at(at, y, added[count]) : gr_relu_at(at, y);
-    return y;
+    if (n_in == 2)
+        return y;
+    in[0] = y;
+    in[1] = gr_apply_op_at(at, &gr_op_max_pool, w, 1, &plain);
+    return gr_apply_op_at(at, &gr_op_either, NULL, n_in, in);
 }
 
 /* ---- the public functions ---------------------------------------------------------------------------------------- */

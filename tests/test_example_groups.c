@@ -41,7 +41,9 @@ static gr__plan *plan_of(const net *n, gr__graph *g, int64_t batch, unsigned off
     *g = (gr__graph){0};
     memcpy(o.inputs, n->in, sizeof n->in);
     memcpy(o.outputs, n->out, sizeof n->out);
-    gr__plan *p = gr__graph_trace(g, n->tape, &o) == GR_OK ? gr__plan_new(g, batch, 2, off) : NULL;
+    bool good = gr__graph_trace(g, n->tape, &o) == GR_OK && gr__pass_inline(g) == GR_OK &&
+                gr__graph_rebuild(g, NULL, NULL) == GR_OK;
+    gr__plan *p = good ? gr__plan_new(g, batch, 2, off) : NULL;
     GR_EXPECT(p && gr__plan_verify(p) == GR_OK, "%s", gr_error_message());
     return p;
 }
