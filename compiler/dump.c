@@ -35,8 +35,7 @@ static void print_code(FILE *f, const gr__plan *p, const gr__code *c)
         fprintf(f, " <-");
         for (int k = 0; k < (in->op == GR__I_CONTRACT ? 2 : in->n_x); k++)
             print_place(f, p, &in->x[k]);
-        if (in->op == GR__I_TILE || in->op == GR__I_REDUCE || in->op == GR__I_CONTRACT ||
-            in->op == GR__I_EVAL)
+        if (in->op == GR__I_TILE || in->op == GR__I_REDUCE || in->op == GR__I_CONTRACT || in->op == GR__I_EVAL)
             fprintf(f, "   %s", in->name ? in->name : "");
         fprintf(f, "%s\n", in->parts ? " (partial)" : "");
     }
@@ -55,8 +54,9 @@ void gr__dump_plan(FILE *f, const gr__plan *p)
             p->phase[ph].barrier ? " after a barrier" : "");
         for (int s = p->phase[ph].first; s < p->phase[ph].end; s++) {
             const gr__step *st = &p->step[s];
-            fprintf(f, "  step %d: %s, %lld tasks of %.0f ns, %.0f flops, %.0f bytes%s; threads take", s, st->name,
-                (long long)st->tasks, st->task_ns, st->flops, st->bytes, st->pinned ? ", pinned" : "");
+            fprintf(f, "  step %d: %s, %lld tasks of %.0f ns, %.1f us in all, %.0f flops, %.0f bytes%s; threads take",
+                s, st->name, (long long)st->tasks, st->task_ns, st->task_ns * (double)st->tasks / 1e3, st->flops,
+                st->bytes, st->pinned ? ", pinned" : "");
             for (int t = 1; t <= p->threads; t++)
                 fprintf(f, " %lld", (long long)(st->begin[t] - st->begin[t - 1]));
             fprintf(f, "\n      reads");

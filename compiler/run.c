@@ -81,9 +81,10 @@ void gr__run_part(void *ctx, int phase, int part, int thread)
     double start = run->profile ? gr__now_ns() : 0;
     gr_status status = st->fn(run, st, thread, mine->begin, mine->end);
     if (run->profile) {
-        double spent = gr__now_ns() - start;
-        run->profile->spent[(int64_t)mine->step * p->threads + thread] += spent;
-        run->profile->phase_spent[(int64_t)phase * p->threads + thread] += spent;
+        double end = gr__now_ns();
+        run->profile->spent[(int64_t)mine->step * p->threads + thread] += end - start;
+        run->profile->phase_spent[(int64_t)phase * p->threads + thread] += end - start;
+        run->profile->slice[mine - p->part] = (gr__slice){start, end, thread};
     }
     if (status != GR_OK)
         fail(run, thread, status);
@@ -97,7 +98,7 @@ void gr__run_plan(gr__run *run)
     gr__job_run(&(gr__job){p->threads, p->n_phases, p->job, gr__run_part, run});
     gr__ftz_restore(denormals);
     if (run->profile)
-        gr__profile_add(run->profile, p, gr__now_ns() - start);
+        gr__profile_add(run->profile, p, start);
     if (run->message[0])
         gr_fail((gr_status)run->failed, (gr_at){0}, "%s", run->message);
 }
