@@ -54,9 +54,11 @@ void gr__dump_plan(FILE *f, const gr__plan *p)
             p->phase[ph].barrier ? " after a barrier" : "");
         for (int s = p->phase[ph].first; s < p->phase[ph].end; s++) {
             const gr__step *st = &p->step[s];
-            fprintf(f, "  step %d: %s, %lld tasks of %.0f ns, %.1f us in all, %.0f flops, %.0f bytes%s; threads take",
-                s, st->name, (long long)st->tasks, st->task_ns, st->task_ns * (double)st->tasks / 1e3, st->flops,
-                st->bytes, st->pinned ? ", pinned" : "");
+            char us[GR__NUMBER_TEXT];
+            fprintf(f, "  step %d: %s, %lld tasks of %.0f ns, %s us in all, %.0f flops, %.0f bytes%s; threads take", s,
+                st->name, (long long)st->tasks, st->task_ns,
+                gr__short_text(st->task_ns * (double)st->tasks / 1e3, 4, us), st->flops, st->bytes,
+                st->pinned ? ", pinned" : "");
             for (int t = 1; t <= p->threads; t++)
                 fprintf(f, " %lld", (long long)(st->begin[t] - st->begin[t - 1]));
             fprintf(f, "\n      reads");

@@ -1,6 +1,7 @@
 /* compiler/dump_dot.c: the groups of a plan as a picture. A cluster a group, in the order of its phases; forward,
  * backward and update have their colours; a bold edge goes through memory and says what, a thin one stays in a tile. */
 #include "compiler/dump.h"
+#include "core/number.h"
 #include "core/dot.h"
 
 static void node_id(const gr__plan *p, int node, char *id, size_t size)
@@ -40,10 +41,10 @@ static void draw_group(gr__dot *d, const gr__plan *p, int group)
 {
     const gr__group *g = &p->group[group];
     const gr__step *s = g->step >= 0 ? &p->step[g->step] : NULL;
-    char id[24], label[200];
+    char id[24], label[200], us[GR__NUMBER_TEXT];
     snprintf(id, sizeof id, "g%d", group);
-    snprintf(label, sizeof label, "phase %d: %s\n%lld tasks, %.1f us planned", s ? s->phase : -1, s ? s->name : "",
-        s ? (long long)s->tasks : 0, s ? s->task_ns * (double)s->tasks / 1e3 : 0);
+    snprintf(label, sizeof label, "phase %d: %s\n%lld tasks, %s us planned", s ? s->phase : -1, s ? s->name : "",
+        s ? (long long)s->tasks : 0, gr__short_text(s ? s->task_ns * (double)s->tasks / 1e3 : 0, 4, us));
     gr__dot_cluster(d, id, label, "");
     for (int i = 0; i < g->n_nodes; i++)
         draw_node(d, p, g->node[i]);

@@ -5,6 +5,7 @@
  * share; the counters of a phase are set before anyone can claim from them, and a phase cannot end while a claimed part
  * is not done. So whoever holds a claim sees the job and the phase that the claim is of. */
 #include "core/team.h"
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -40,6 +41,18 @@ typedef struct {
 } team;
 
 static _Thread_local team *held; /* the team this thread leads */
+
+/* A child of a process that has had a team: it is alone. */
+static _Atomic bool orphan;
+static void note_fork(void)
+{
+    atomic_store(&orphan, true);
+    held = NULL;
+}
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, note_fork);
+}
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
@@ -207,7 +220,7 @@ static void run_held(void *job)
 
 void gr__job_run(const gr__job *job)
 {
-    if (job->threads == 1)
+    if (job->threads == 1 || atomic_load_explicit(&orphan, memory_order_relaxed))
         alone(job);
     else if (held && held->threads == job->threads)
         lead(held, job);
@@ -222,7 +235,9 @@ void gr__team_hold(int threads, void (*f)(void *ctx), void *ctx)
     atomic_init(&m.phase, -1);
     m.crowded = m.threads > gr__cpu_count();
 #ifdef _OPENMP
-    if (m.threads > 1 && !omp_in_parallel()) {
+    static pthread_once_t watching = PTHREAD_ONCE_INIT;
+    pthread_once(&watching, watch_forks);
+    if (m.threads > 1 && !omp_in_parallel() && !atomic_load(&orphan)) {
 #pragma omp parallel num_threads(m.threads) default(none) shared(m, f, ctx)
         {
             int thread = omp_get_thread_num(); /* if there are fewer than asked for, the others take their shares */

@@ -28,6 +28,9 @@ typedef struct {
  * region of the caller's, alone. Denormals count as zero in the other threads; the caller sets that for itself. */
 void gr__job_run(const gr__job *job);
 
+/* In a child that was forked from a process that has had a team, jobs run on the calling thread: OpenMP's threads did
+ * not come along, and it would wait for them. The results are the same. */
+
 /* Calls f(ctx) with a team held for the jobs that it runs: starting one costs microseconds, on a busy machine
  * milliseconds. Nothing that belongs to a user may be called from within f: his OpenMP would find itself nested. */
 void gr__team_hold(int threads, void (*f)(void *ctx), void *ctx);

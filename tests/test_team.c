@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { PHASES = 60, MOST_PARTS = 40, MOST_THREADS = 16 };
 
@@ -147,6 +149,33 @@ static void a_job_inside_a_callers_parallel_region_runs_alone(void)
         judge(&c[i], &(gr__job){.threads = 3}, "nested");
 }
 
+/* OpenMP's threads stay with the parent; waiting for them would be for ever. */
+static void a_forked_child_works_alone(void)
+{
+    static checked c;
+    c = (checked){.naps = false};
+    gr__job job = make(&c, 2, false);
+    gr__job_run(&job);
+    judge(&c, &job, "before the fork");
+    job = make(&c, 2, false);
+    pid_t child = fork();
+    CU_ASSERT_FATAL(child >= 0);
+    if (child == 0) {
+        alarm(20);
+        gr__job_run(&job);
+        int missing = c.wrong + c.stray;
+        for (int p = 0; p < PHASES; p++)
+            for (int i = 0; i < c.share[p][2]; i++)
+                missing += c.cell[p][i] != p + 1;
+        _exit(missing ? 1 : 0);
+    }
+    int status = -1;
+    CU_ASSERT(waitpid(child, &status, 0) == child);
+    GR_EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
+    gr__job_run(&job);
+    judge(&c, &job, "the parent, after the fork");
+}
+
 GR_SUITE("core/team.c", GR_TEST(every_part_runs_once_and_no_phase_begins_early),
     GR_TEST(a_held_team_runs_one_job_after_the_other), GR_TEST(several_threads_may_have_a_team_each),
-    GR_TEST(a_job_inside_a_callers_parallel_region_runs_alone))
+    GR_TEST(a_job_inside_a_callers_parallel_region_runs_alone), GR_TEST(a_forked_child_works_alone))
