@@ -361,6 +361,15 @@ static gr_status run_plan(const gr_program *p, gr__run *run, gr__room *room, con
     return s;
 }
 
+bool gr__program_is_serial(const gr_program *p)
+{
+    const unsigned fine = GR_RANGED | GR_PARALLEL | GR_ELEMENTWISE | GR_LEAF | GR_REGION | GR_EFFECT;
+    for (int64_t id = 0; id < p->graph.tape->n_nodes; id++)
+        if (!(p->graph.tape->node[id]->op->traits & fine))
+            return true;
+    return false;
+}
+
 int gr__program_threads(const gr_program *p)
 {
     return p->threads;

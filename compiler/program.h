@@ -90,6 +90,8 @@ gr__room *gr__program_room(const gr_program *p);
 void gr__room_free(gr__room *r);
 gr_status gr__program_run_in(const gr_program *p, gr__room *room, int which, const gr_buffer *in, const gr_buffer *out,
     uint64_t seed, bool profiled);
+/* Has it a user's op whose eval may not run beside itself? */
+bool gr__program_is_serial(const gr_program *p);
 /* Threads that its runs use: what a team that is held for them needs (core/team.h). */
 int gr__program_threads(const gr_program *p);
 

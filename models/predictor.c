@@ -145,6 +145,8 @@ static gr_status prepare(gr_predictor *p, const gr_predictor_opts *o)
         return GR_EMEM;
     GR_TRY(set_ports(p, o));
     GR_TRY(engine_make(p, &p->engine));
+    if (gr__program_is_serial(p->engine.program))
+        p->calls = 1;
     atomic_store(&p->idle, ~UINT64_C(0) >> (GR_MAX_CALLS - p->calls));
     return GR_OK;
 }

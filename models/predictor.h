@@ -24,7 +24,9 @@ typedef struct {
     gr_model *model;                /* need not have gone through gr_compile */
     int64_t max_batch;              /* 128; rows computed at once. A run of more goes piece by piece */
     int threads;                    /* of one run; 0: gr_num_threads() */
-    int calls;                      /* runs at once, 1 .. 64, each with memory of its own; others wait. 0: one a CPU */
+    /* Runs at once, 1 .. 64, each with memory of its own; others wait. 0: one a CPU. Always one if the model has an op
+     * of the user's that is neither elementwise nor GR_PARALLEL. */
+    int calls;
     gr_dtype x_dtype[GR_MAX_PORTS]; /* of the data for each input; none: the model's */
     unsigned passes_off;            /* gr_pass bits; GR_PASS_INEXACT: no batch normalisation in the weights */
 } gr_predictor_opts;

@@ -5,6 +5,8 @@
 #include "tests/fixture.h"
 #include "tests/injector.h"
 #include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
 
 enum { WIDTH = 23, CLASSES = 5, ROWS = 300 };
 
@@ -343,6 +345,54 @@ static void mistakes_have_messages(void)
     gr_model_free(m);
 }
 
+/* An op that may not run beside itself, and notes when it does. */
+static _Atomic int inside, beside;
+static gr_status lonely_eval(const gr_call *c)
+{
+    if (atomic_fetch_add(&inside, 1) > 0)
+        atomic_store(&beside, 1);
+    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+    memcpy(c->out[0].data, c->in[0].data, (size_t)gr_shape_size(c->in[0].shape) * 4);
+    atomic_fetch_sub(&inside, 1);
+    return GR_OK;
+}
+static const gr_op lonely = {.abi = GR_ABI, .name = "lonely", .doc = "x", .n_in = 1, .n_out = 1,
+    .infer = gr_infer_same, .eval_f32 = lonely_eval};
+static gr_tensor *lonely_call(gr_build *b, const void *spec, gr_tensor *x)
+{
+    (void)b, (void)spec;
+    return gr_apply_op(&lonely, NULL, 1, &x);
+}
+typedef struct {
+    gr_layer base;
+} Lonely_spec;
+static const gr_layer_kind Lonely_kind = {
+    .name = "Lonely", .size = sizeof(Lonely_spec), .family = "layer", .call = lonely_call};
+#define Lonely(...) GR_SPEC(Lonely, __VA_ARGS__)
+
+static void *ask(void *predictor)
+{
+    float x[4] = {1, 2, 3, 4}, y[4];
+    for (int i = 0; i < 30; i++)
+        gr_predictor_run_rows(predictor, 1, (const void *[]){x}, (void *[]){y});
+    return NULL;
+}
+
+static void an_op_that_may_not_run_beside_itself_does_not(void)
+{
+    gr_model *m = gr_sequential(gr_Input(GR_SHAPE(4)), Lonely());
+    gr_predictor *p = gr_predictor_new(m, .max_batch = 1, .threads = 1, .calls = 4);
+    pthread_t thread[3];
+    GR_EXPECT(p != NULL, "%s", gr_error_message());
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(pthread_create(&thread[i], NULL, ask, p), 0);
+    for (int i = 0; i < 3; i++)
+        pthread_join(thread[i], NULL);
+    CU_ASSERT_EQUAL(atomic_load(&beside), 0);
+    gr_predictor_free(p);
+    gr_model_free(m);
+}
+
 static bool serve(void *ctx, uint64_t *hash)
 {
     gr_model *m = ctx;
@@ -373,4 +423,5 @@ GR_SUITE("models/predictor.c", GR_TEST(any_number_of_rows_gives_what_predict_giv
     GR_TEST(a_model_in_float64_predicts_in_float64), GR_TEST(several_inputs_and_outputs_and_outputs_left_out),
     GR_TEST(a_run_allocates_nothing), GR_TEST(several_threads_at_once_get_the_bits_of_one_alone),
     GR_TEST(new_weights_come_with_refresh_only), GR_TEST(refreshing_beside_runs_disturbs_none),
-    GR_TEST(mistakes_have_messages), GR_TEST(memory_may_run_out_anywhere))
+    GR_TEST(an_op_that_may_not_run_beside_itself_does_not), GR_TEST(mistakes_have_messages),
+    GR_TEST(memory_may_run_out_anywhere))
