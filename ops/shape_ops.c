@@ -72,7 +72,7 @@ static gr_status infer_reshape(gr_infer *f)
         have / want > INT32_MAX * (power ? INT64_C(1) : INT64_MAX / INT32_MAX))
         return gr_infer_fail(f, GR_ESHAPE, "shape", "expected sizes that divide %lld%s elements, found %s",
             (long long)have, times_b, text(s, buf));
-    f->out_shape[0].dim[hole] = power ? gr_dim_batch(have / want) : have / want;
+    f->out_shape[0].dim[hole] = power && have ? gr_dim_batch(have / want) : have / want; /* 0 B is 0 */
     return GR_OK;
 }
 

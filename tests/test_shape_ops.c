@@ -155,7 +155,17 @@ static void sizes_beyond_memory_are_refused(void)
     gr_tape_free(t);
 }
 
-GR_SUITE("ops/shape_ops.c", GR_TEST(a_batch_goes_through_reshapes),
+static void nothing_of_any_batch_has_a_shape(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 0), "x"), *y = gr_reshape(x, GR_SHAPE(-1, 3));
+    CU_ASSERT_EQUAL_FATAL(gr_status_of(y), GR_OK);
+    CU_ASSERT(gr_shape_equal(gr_shape_of(y), GR_SHAPE(0, 3)));
+    gr_tape_free(t);
+}
+
+GR_SUITE("ops/shape_ops.c", GR_TEST(nothing_of_any_batch_has_a_shape),
+    GR_TEST(a_batch_goes_through_reshapes),
     GR_TEST(a_concatenated_batch_splits_and_has_a_gradient), GR_TEST(a_slice_cuts_as_python_does),
     GR_TEST(what_changes_nothing_records_nothing), GR_TEST(small_ones_are_right),
     GR_TEST(sizes_beyond_memory_are_refused))
