@@ -10,8 +10,9 @@
  *   result   [B, h', w', c]
  *   errors   GR_ESHAPE for shapes and windows that do not fit, GR_EDTYPE for other dtypes, GR_ENAME for padding
  * Of equal largest elements the first, row by row, gets the gradient; a NaN is larger than everything. A window over
- * all of x is gr_max or gr_mean over those axes. gr_max_pool(gr_relu(gr_add(x, bias))) is recorded as
- * gr_relu(gr_add(gr_max_pool(x), bias)), the same numbers for less work. Read next: pool_ops.c. */
+ * all of x is gr_max or gr_mean over those axes. gr_max_pool(gr_relu(gr_add(x, bias))) is computed as
+ * gr_relu(gr_add(gr_max_pool(x), bias)), the same numbers for less work; gradients of what lies between are as ever.
+ * Read next: pool_ops.c. */
 #ifndef GRAPE_OPS_POOL_OPS_H
 #define GRAPE_OPS_POOL_OPS_H
 
