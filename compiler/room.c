@@ -1,6 +1,9 @@
 /* compiler/room.c: see room.h. */
 #include "compiler/room.h"
+#include "core/size.h"
 #include <string.h>
+
+enum { PAGE = 4096 }; /* what different threads write lies apart */
 
 /* What an eval gets for a buffer of no bytes when the arena has none either: C's memory functions refuse NULL. */
 static _Alignas(64) char nothing[64];
@@ -13,37 +16,41 @@ bool gr__room_init(gr__room *r, int threads)
 
 void gr__room_clear(gr__room *r)
 {
-    for (int t = 0; r->scratch && t < r->threads; t++)
-        gr__free_aligned(r->scratch[t]);
     gr__free(r->scratch);
     gr__free(r->data);
     gr__free(r->arg);
-    gr__free_aligned(r->arena);
+    gr__free_aligned(r->block);
     *r = (gr__room){0};
 }
 
-/* Aligned memory is not kept: every run writes before it reads. */
-static bool grow(char **block, int64_t have, int64_t want)
+/* One block for all, so that scratch lies on the arena's huge pages. Its contents are not kept: every run writes before
+ * it reads. */
+static bool grow(gr__room *r, int64_t arena_bytes, int64_t scratch_bytes)
 {
-    if (want <= have)
-        return true;
-    char *more = gr__alloc_aligned(want);
-    if (!more)
+    int64_t apart, all, total;
+    if (!gr__round_up(scratch_bytes, PAGE, &apart) || !gr__mul(apart, r->threads, &all) ||
+        !gr__add(all, arena_bytes, &total))
+        return gr_fail(GR_EMEM, (gr_at){0}, "out of memory: scratch of %lld bytes for each of %d threads",
+                   (long long)scratch_bytes, r->threads) == GR_OK;
+    char *block = gr__alloc_aligned(total);
+    if (!block)
         return false;
-    gr__free_aligned(*block);
-    *block = more;
+    gr__free_aligned(r->block);
+    r->block = block;
+    for (int t = 0; t < r->threads; t++)
+        r->scratch[t] = block + t * apart;
+    r->scratch_bytes = scratch_bytes;
+    r->arena = block + all;
+    r->arena_bytes = arena_bytes;
     return true;
 }
 
 bool gr__room_fit(gr__room *r, const gr__plan *p)
 {
-    if (!grow(&r->arena, r->arena_bytes, p->bytes))
+    int64_t arena = p->bytes > r->arena_bytes ? p->bytes : r->arena_bytes;
+    int64_t scratch = p->scratch > r->scratch_bytes ? p->scratch : r->scratch_bytes;
+    if ((arena > r->arena_bytes || scratch > r->scratch_bytes) && !grow(r, arena, scratch))
         return false;
-    r->arena_bytes = p->bytes > r->arena_bytes ? p->bytes : r->arena_bytes;
-    for (int t = 0; t < r->threads; t++)
-        if (!grow(&r->scratch[t], r->scratch_bytes, p->scratch))
-            return false;
-    r->scratch_bytes = p->scratch > r->scratch_bytes ? p->scratch : r->scratch_bytes;
     if (p->n_buffers > r->n_data) {
         void **more = gr__resize(r->data, p->n_buffers, sizeof *more);
         if (!more)

@@ -7,7 +7,8 @@
 
 struct gr__room {
     int threads;
-    char *arena; /* intermediate values; NULL if no plan has any */
+    char *block; /* scratch, then the arena; NULL while no plan needs any */
+    char *arena; /* intermediate values */
     int64_t arena_bytes;
     char **scratch; /* per thread */
     int64_t scratch_bytes;

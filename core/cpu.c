@@ -61,10 +61,20 @@ gr_isa gr__cpu_isa(void)
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-bool gr__cpu_is_amd(void)
+static bool made_by(uint32_t ebx, uint32_t ecx, uint32_t edx)
 {
     uint32_t a, b, c, d;
-    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx && c == signature_AMD_ecx && d == signature_AMD_edx;
+    return __get_cpuid(0, &a, &b, &c, &d) && b == ebx && c == ecx && d == edx;
+}
+
+bool gr__cpu_is_amd(void)
+{
+    return made_by(signature_AMD_ebx, signature_AMD_ecx, signature_AMD_edx);
+}
+
+bool gr__cpu_is_intel(void)
+{
+    return made_by(signature_INTEL_ebx, signature_INTEL_ecx, signature_INTEL_edx);
 }
 
 static bool brand(char name[GR_CPU_NAME])
@@ -78,6 +88,11 @@ static bool brand(char name[GR_CPU_NAME])
 }
 #else
 bool gr__cpu_is_amd(void)
+{
+    return false;
+}
+
+bool gr__cpu_is_intel(void)
 {
     return false;
 }

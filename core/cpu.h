@@ -28,6 +28,7 @@ bool gr__isa_cap(const char *cap, gr_isa *isa);
 enum { GR_CPU_NAME = 49 };
 void gr__cpu_name(char name[GR_CPU_NAME]);
 bool gr__cpu_is_amd(void);
+bool gr__cpu_is_intel(void);
 
 GR_END
 #endif

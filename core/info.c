@@ -2,6 +2,7 @@
 #include "core/info.h"
 #include "core/blas.h"
 #include "core/cpu.h"
+#include "core/mem.h"
 #include "core/process.h"
 #include "core/thread.h"
 #include <string.h>
@@ -74,6 +75,7 @@ gr_status gr_info_print(FILE *f)
     fprintf(f, "CPU       %s\n", text);
     fprintf(f, "vectors   %s, %d bits\n", gr__isa_name(gr__cpu_isa()), vector_bits());
     fprintf(f, "threads   %d of %d CPUs\n", gr_num_threads(), gr__cpu_count());
+    fprintf(f, "pages     %s\n", gr__huge_pages() ? "huge ones for large blocks" : "as the system gives them");
     const struct gr__blas *b = gr__blas();
     fprintf(f, "BLAS      %s%s%s\n", blas_text(text, sizeof text), b ? ", " : "; own kernels only", b ? b->path : "");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

@@ -1,9 +1,13 @@
 /* core/mem.c: see mem.h. */
 #include "core/mem.h"
+#include "core/cpu.h"
 #include "core/size.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { HUGE_PAGE = 2 << 20 }; /* bytes; smaller blocks are left as they are */
 
 static void *plain_alloc(void *user, size_t bytes)
 {
@@ -62,18 +66,58 @@ void *gr__resize(void *old, int64_t count, int64_t size)
     return checked(allocator.resize(allocator.user, old, bytes ? (size_t)bytes : 1), bytes);
 }
 
-/* The block's own start lies just before the aligned address it hands out. */
+/* ---- aligned blocks ---------------------------------------------------------------------------------------------- */
+
+bool gr__huge_pages_wished(const char *wish, bool *on)
+{
+    if (!wish || !*wish)
+        return true;
+    bool known = (*wish == '0' || *wish == '1') && !wish[1];
+    *on = known ? *wish == '1' : *on;
+    return known;
+}
+
+bool gr__huge_pages(void)
+{
+    static _Atomic int known; /* 1 + the answer; every thread would find the same */
+    int found = atomic_load_explicit(&known, memory_order_relaxed);
+    if (found)
+        return found - 1;
+    const char *wish = getenv("GRAPE_HUGE_PAGES");
+    bool on = gr__cpu_is_intel(), understood = gr__huge_pages_wished(wish, &on);
+    if (atomic_exchange_explicit(&known, 1 + on, memory_order_relaxed) == 0 && !understood)
+        gr_log_write(GR_LOG_WARNING, "GRAPE_HUGE_PAGES: expected 0 or 1, found %.32s; they are %s\n", wish,
+            on ? "used" : "not used");
+    return on;
+}
+
+/* Only for whole pages within the block: it takes no more memory than with small ones. */
+static void advise_huge(char *block, int64_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    madvise(block, (size_t)(bytes / HUGE_PAGE * HUGE_PAGE), MADV_HUGEPAGE); /* a refusal costs speed alone */
+#else
+    (void)block, (void)bytes;
+#endif
+}
+
+/* The block's own start lies just before the aligned address it hands out. A caller's allocator has a plan of its own
+ * for what lies where, and its blocks have been touched already. */
 void *gr__alloc_aligned(int64_t bytes)
 {
+    const bool huge = bytes >= HUGE_PAGE && allocator.alloc == plain_alloc && gr__huge_pages();
+    const int64_t align = huge ? HUGE_PAGE : 64;
     int64_t total;
-    if (bytes < 0 || !gr__add(bytes, 64 + (int64_t)sizeof(void *), &total))
+    if (bytes < 0 || !gr__add(bytes, align + (int64_t)sizeof(void *), &total))
         return checked(NULL, INT64_MAX);
     char *block = gr__alloc(total, 1);
     if (!block)
         return NULL;
-    uintptr_t start = ((uintptr_t)block + sizeof(void *) + 63) & ~(uintptr_t)63;
-    memcpy((char *)start - sizeof(void *), &block, sizeof(void *));
-    return (void *)start;
+    char *start = (char *)(((uintptr_t)block + sizeof(void *) + (uintptr_t)align - 1) & ~(uintptr_t)(align - 1));
+    memcpy(start - sizeof(void *), &block, sizeof(void *));
+    if (huge)
+        advise_huge(start, bytes);
+    return start;
 }
 
 void gr__free_aligned(void *p)

@@ -18,8 +18,8 @@ static char *printed(void)
 
 static void the_table_has_a_line_for_everything(void)
 {
-    static const char *const lines[] = {"version   ", "\nCPU       ", "\nvectors   ", "\nthreads   ", "\nBLAS      ",
-        "\nOpenMP    ", "\nzlib      ", "\nlibzip    ", "\njansson   ", "\ndot       ", "\ngnuplot   "};
+    static const char *const lines[] = {"version   ", "\nCPU       ", "\nvectors   ", "\nthreads   ", "\npages     ",
+        "\nBLAS      ", "\nOpenMP    ", "\nzlib      ", "\nlibzip    ", "\njansson   ", "\ndot       ", "\ngnuplot   "};
     char *text = printed();
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         GR_EXPECT(strstr(text, lines[i]) != NULL, "no line %s", lines[i] + (i > 0));

@@ -1,5 +1,6 @@
 /* core/mem.c and core/size.h: counted, replaceable, checked. */
 #include "core/mem.h"
+#include "core/cpu.h"
 #include "core/size.h"
 #include "tests/harness.h"
 #include <stdlib.h>
@@ -50,11 +51,13 @@ static void impossible_sizes_are_an_error(void)
 
 typedef struct {
     int live, made;
+    size_t last_bytes;
 } tally;
 static void *count_alloc(void *user, size_t bytes)
 {
     ((tally *)user)->live++;
     ((tally *)user)->made++;
+    ((tally *)user)->last_bytes = bytes;
     return malloc(bytes);
 }
 static void *count_resize(void *user, void *old, size_t bytes)
@@ -91,6 +94,7 @@ static void no_memory_is_an_error_with_the_size(void)
 
 static void the_callers_allocator_is_used_for_everything(void)
 {
+    enum { LARGE = 6 << 20 };
     tally t = {0};
     gr_set_allocator(&(gr_allocator){count_alloc, count_resize, count_free, &t});
     void *a = gr__alloc(1, 1), *b = gr__alloc_aligned(100), *c = gr__resize(NULL, 5, 1);
@@ -98,9 +102,46 @@ static void the_callers_allocator_is_used_for_everything(void)
     CU_ASSERT(t.live == 4 && t.made == 3);
     gr__free(a), gr__free_aligned(b), gr__free(c), gr__free(s);
     CU_ASSERT_EQUAL(t.live, 0);
+    gr__free_aligned(gr__alloc_aligned(LARGE)); /* whatever pages it is on: that is the caller's to decide */
+    CU_ASSERT(t.made == 4 && t.live == 0 && t.last_bytes < LARGE + 100);
     gr_set_allocator(NULL);
     gr__free(gr__alloc(1, 1));
-    CU_ASSERT_EQUAL(t.made, 3);
+    CU_ASSERT_EQUAL(t.made, 4);
+}
+
+static void a_wish_decides_about_huge_pages(void)
+{
+    static const struct {
+        const char *why, *wish;
+        bool before, known, after;
+    } rows[] = {
+        {"no wish", NULL, true, true, true},
+        {"an empty variable is no wish", "", false, true, false},
+        {"off", "0", true, true, false},
+        {"on", "1", false, true, true},
+        {"a word changes nothing", "yes", false, false, false},
+        {"nor does another number", "10", true, false, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool on = rows[i].before, known = gr__huge_pages_wished(rows[i].wish, &on);
+        GR_EXPECT(known == rows[i].known && on == rows[i].after, "%s", rows[i].why);
+    }
+    const char *wish = getenv("GRAPE_HUGE_PAGES");
+    CU_ASSERT_EQUAL(gr__huge_pages(), wish && *wish ? *wish == '1' : gr__cpu_is_intel());
+}
+
+static void a_large_block_begins_with_a_huge_page(void)
+{
+    enum { MIB = 1 << 20 };
+    const uintptr_t page = gr__huge_pages() ? 2 * MIB : 64;
+    for (int64_t n = 2 * MIB; n <= 5 * MIB; n += MIB / 2 + 3) {
+        char *p = gr__alloc_aligned(n);
+        bool zero = p != NULL;
+        for (int64_t i = 0; zero && i < n; i += 509)
+            zero = p[i] == 0;
+        GR_EXPECT(p && zero && (uintptr_t)p % page == 0 && p[n - 1] == 0, "%lld bytes", (long long)n);
+        gr__free_aligned(p);
+    }
 }
 
 static void size_arithmetic_says_when_it_overflows(void)
@@ -125,4 +166,5 @@ static void size_arithmetic_says_when_it_overflows(void)
 
 GR_SUITE("core/mem.c", GR_TEST(memory_is_zeroed_and_counted), GR_TEST(impossible_sizes_are_an_error),
     GR_TEST(no_memory_is_an_error_with_the_size), GR_TEST(the_callers_allocator_is_used_for_everything),
+    GR_TEST(a_wish_decides_about_huge_pages), GR_TEST(a_large_block_begins_with_a_huge_page),
     GR_TEST(size_arithmetic_says_when_it_overflows))
