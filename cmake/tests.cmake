@@ -1,6 +1,6 @@
 # Each tests/test_X.c is one program over the static library, where hidden symbols can be reached, and one ctest entry.
 # The words "label: slow" in its first lines give it that label (ctest -LE slow leaves it out), "label: alone" keeps other
-# tests from running beside it, "label: files" leaves it out of a build with GRAPE_MINIMAL, as reading a fixture does.
+# tests from running beside it.
 if(NOT CUNIT_FOUND)
     message(STATUS "no tests: CUnit is missing")
     return()
@@ -30,6 +30,7 @@ foreach(source ${tests})
     target_link_libraries(${name} PRIVATE grape_static grape_settings grape_harness m)
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES ENVIRONMENT "${grape_test_environment}" TIMEOUT ${grape_test_timeout})
+    file(STRINGS ${source} opening LIMIT_COUNT 10)
     if(opening MATCHES "label: slow")
         set_tests_properties(${name} PROPERTIES LABELS slow TIMEOUT 600)
     endif()

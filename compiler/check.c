@@ -1,5 +1,6 @@
-/* compiler/check.c: is the plan sound? Brute force, for test builds: buffers that live at one time do not overlap, and
- * whatever one step writes and another touches lies in different phases, in the right order. */
+/* compiler/check.c: is the plan sound? Brute force, for test builds: buffers that live at one time do not overlap,
+ * whatever one step writes and another touches lies in different phases, in the right order, and every task is run
+ * once. Read next: race.c, which does not take the buffers' word for it. */
 #include "compiler/plan.h"
 
 static bool overlap(const gr__buffer *a, const gr__buffer *b)
@@ -49,11 +50,31 @@ static gr_status reads_follow_writes(const gr__plan *p)
     return GR_OK;
 }
 
+/* The parts of a phase are the tasks of its steps, each once. */
+static gr_status parts_are_whole(const gr__plan *p, int phase)
+{
+    const gr__phase_plan *ph = &p->phase[phase];
+    int n = p->job ? p->job[phase].share[p->threads] : 0;
+    for (int s = ph->first; p->job && s < ph->end; s++) {
+        int64_t next = 0;
+        for (int i = ph->first_part; i < ph->first_part + n; i++)
+            if (p->part[i].step == s) {
+                GR_CHECK(p->part[i].begin == next, GR_ESTATE, "plan: step %s: task %lld is left out or run twice",
+                    p->step[s].name, (long long)next);
+                next = p->part[i].end;
+            }
+        GR_CHECK(next == p->step[s].tasks, GR_ESTATE, "plan: step %s: task %lld is left out", p->step[s].name,
+            (long long)next);
+    }
+    return GR_OK;
+}
+
 gr_status gr__plan_verify(const gr__plan *p)
 {
     GR_TRY(memory_is_sound(p));
     GR_TRY(reads_follow_writes(p));
-    for (int ph = 0; ph < p->n_phases; ph++)
+    for (int ph = 0; ph < p->n_phases; ph++) {
+        GR_TRY(parts_are_whole(p, ph));
         for (int a = p->phase[ph].first; a < p->phase[ph].end; a++) {
             const gr__step *s = &p->step[a];
             for (int b = p->phase[ph].first; b < a; b++)
@@ -64,5 +85,6 @@ gr_status gr__plan_verify(const gr__plan *p)
                 GR_CHECK(s->begin[t] <= s->begin[t + 1], GR_ESTATE,
                     "plan: step %s has a task range that runs backwards", s->name);
         }
-    return GR_OK;
+    }
+    return gr__plan_verify_bytes(p);
 }

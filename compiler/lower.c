@@ -6,6 +6,7 @@
  * what is still to be read, is made in scratch and a STORE copies it out. Scratch slots are reused as soon as their
  * last reader has run. */
 #include "compiler/code.h"
+#include "compiler/touch.h"
 #include "core/size.h"
 #include "ops/kernels/gemm.h"
 #include "ops/kernels/tile.h"
@@ -533,6 +534,7 @@ gr_status gr__lower_group(gr__plan *p, gr__step *s, int group)
     GR_TRY(find_streams(p, code));
     p->scratch = code->scratch > p->scratch ? code->scratch : p->scratch;
     s->fn = gr__run_code;
+    s->touches = gr__touch_code;
     s->arg = code;
     s->tasks = code->row_tiles * code->col_tiles;
     s->task_ns = estimate_ns(b) / (double)s->tasks;

@@ -1,6 +1,7 @@
 /* compiler/opaque.c: nodes that run their op's eval: one on whole buffers as a step, or some examples at a time as an
  * instruction of a group. */
 #include "compiler/code.h"
+#include "compiler/touch.h"
 
 enum {
     RANGE = 4096,    /* elements of a ranged eval per task, or as many units as these are; */
@@ -59,6 +60,18 @@ static gr_status run_opaque(gr__run *run, const gr__step *s, int thread, int64_t
     return gr__call_eval(o->node, &c);
 }
 
+/* A task makes its range of result 0 out of what it likes of the operands. */
+static void touch_range(const gr__plan *p, const gr__step *s, gr__touches *to)
+{
+    const gr__opaque *o = s->arg;
+    const int n_in = o->node->n_in;
+    const int64_t first = to->task * o->range, end = first + o->range < o->count ? first + o->range : o->count;
+    const int64_t size = gr_dtype_size(o->arg[n_in].dtype);
+    for (int i = 0; i < n_in; i++)
+        gr__touch_run(to, o->arg_buffer[i], false, 0, p->buffer[o->arg_buffer[i]].bytes);
+    gr__touch_run(to, o->arg_buffer[n_in], true, first * size, (end - first) * size);
+}
+
 static int64_t range_of(const gr_call *c)
 {
     if (!(c->op->traits & GR_RANGED))
@@ -90,6 +103,8 @@ gr_status gr__opaque_step(gr__plan *p, gr__step *s, int id)
     o->range = range_of(&c);
     s->tasks = o->range ? (o->count + o->range - 1) / o->range : 1;
     s->tasks = s->tasks ? s->tasks : 1;
+    if (o->range && n->node->n_out == 1 && !(n->node->op->traits & GR_UNITS)) /* units may lie anywhere */
+        s->touches = touch_range;
     s->fallible = gr__may_fail(n);
     s->pinned = !(n->node->op->traits & (GR_RANGED | GR_PARALLEL));
     s->task_ns = (50 + gr__eval_ns(s->flops, (double)o->count) + s->bytes * 0.05) / (double)s->tasks;

@@ -86,10 +86,15 @@ typedef struct gr__group {
     int *partial; /* per node: the value of its partial results, or -1 */
 } gr__group;
 
+typedef struct gr__plan gr__plan;
 typedef struct gr__run gr__run;
 typedef struct gr__step gr__step;
 /* Runs tasks begin .. end on one thread. */
 typedef gr_status (*gr__step_fn)(gr__run *run, const gr__step *s, int thread, int64_t begin, int64_t end);
+
+/* Tells which bytes a task reads and writes: touch.h. */
+typedef struct gr__touches gr__touches;
+typedef void (*gr__touch_fn)(const gr__plan *p, const gr__step *s, gr__touches *to);
 
 typedef struct gr__ref { /* a buffer a step touches */
     int value;           /* the root read or written; -1: the commit of a variable */
@@ -99,7 +104,8 @@ typedef struct gr__ref { /* a buffer a step touches */
 
 struct gr__step {
     gr__step_fn fn;
-    const void *arg; /* gr__opaque, gr__code, gr__copy */
+    gr__touch_fn touches; /* NULL: every task may touch all that is in ref */
+    const void *arg;      /* gr__opaque, gr__code, gr__copy */
     int group;       /* -1: a copy */
     int64_t tasks;
     double task_ns; /* estimated time of one */
@@ -141,7 +147,7 @@ typedef struct gr__copy { /* commit of a buffer into a variable */
     int64_t bytes;
 } gr__copy;
 
-typedef struct gr__plan {
+struct gr__plan {
     gr__arena arena;
     const gr__graph *graph;
     unsigned off;
@@ -166,7 +172,7 @@ typedef struct gr__plan {
     int64_t searched;               /* groups and layouts that grouping looked at; tests count them */
     struct gr__profile *profile;    /* GRAPE_PROFILE */
     struct gr__lowering_room *room; /* lower.c's own, while the plan is made */
-} gr__plan;
+};
 
 /* A plan for batch size B; NULL on failure. */
 gr__plan *gr__plan_new(const gr__graph *g, int64_t batch, int threads, unsigned off);
@@ -180,7 +186,9 @@ gr_status gr__plan_steps(gr__plan *p);
 gr_status gr__plan_schedule(gr__plan *p);
 gr_status gr__plan_parts(gr__plan *p);
 gr_status gr__plan_memory(gr__plan *p);
+/* Is it sound? check.c; the second of them, byte by byte: race.c. */
 gr_status gr__plan_verify(const gr__plan *p);
+gr_status gr__plan_verify_bytes(const gr__plan *p);
 
 /* The operand i of node n, read through views as far as that goes. */
 gr__access gr__operand(const gr__plan *p, int node, int i);

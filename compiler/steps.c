@@ -1,5 +1,6 @@
 /* compiler/steps.c: one step per group, check of data, sum of partial results, and commit that needs a copy. */
 #include "compiler/code.h"
+#include "compiler/touch.h"
 #include "core/size.h"
 #include "ops/kernels/panel.h"
 #include <string.h>
@@ -31,6 +32,15 @@ static gr_status run_copy(gr__run *run, const gr__step *s, int thread, int64_t b
     return GR_OK;
 }
 
+static void touch_copy(const gr__plan *p, const gr__step *s, gr__touches *to)
+{
+    const gr__copy *c = s->arg;
+    const int64_t from = to->task * COPY_BYTES, left = c->bytes - from;
+    gr__touch_run(to, c->from, false, from, left < COPY_BYTES ? left : COPY_BYTES);
+    gr__touch_run(to, c->to, true, from, left < COPY_BYTES ? left : COPY_BYTES);
+    (void)p;
+}
+
 static gr_status copy_step(gr__plan *p, gr__step *s, int value, int from, int to, const char *name)
 {
     gr__copy *c = gr__arena_alloc(&p->arena, 1, sizeof *c);
@@ -40,6 +50,7 @@ static gr_status copy_step(gr__plan *p, gr__step *s, int value, int from, int to
     *c = (gr__copy){from, to, p->buffer[to].bytes};
     s->group = -1;
     s->fn = run_copy;
+    s->touches = touch_copy;
     s->arg = c;
     s->tasks = (c->bytes + COPY_BYTES - 1) / COPY_BYTES;
     s->tasks = s->tasks ? s->tasks : 1;
@@ -98,6 +109,17 @@ static gr_status run_combine(gr__run *run, const gr__step *s, int thread, int64_
     return GR_OK;
 }
 
+static void touch_combine(const gr__plan *p, const gr__step *s, gr__touches *to)
+{
+    const combination *c = s->arg;
+    const int64_t first = to->task * COMBINED, elem = c->f64 ? 8 : 4, left = c->panel.cols - first;
+    const int64_t n = left < COMBINED ? left : COMBINED;
+    gr__touch_add(to, c->from, false,
+        &(gr__box){first * elem, elem, 2, {n, c->panel.rows}, {elem, c->panel.cols * elem}});
+    gr__touch_run(to, c->to, true, first * elem, n * elem);
+    (void)p;
+}
+
 static gr_status combine_steps(gr__plan *p, int group)
 {
     const gr__group *g = &p->group[group];
@@ -115,6 +137,7 @@ static gr_status combine_steps(gr__plan *p, int group)
             {n->low->reduce, part->count / whole->count, whole->count, NULL, whole->count, NULL}, g->layout->f64};
         s->group = -1;
         s->fn = run_combine;
+        s->touches = touch_combine;
         s->arg = c;
         s->tasks = (whole->count + COMBINED - 1) / COMBINED;
         s->tasks = s->tasks ? s->tasks : 1;
