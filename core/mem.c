@@ -77,7 +77,7 @@ bool gr__huge_pages_wished(const char *wish, bool *on)
     return known;
 }
 
-bool gr__huge_pages(void)
+static bool huge_pages_found(void)
 {
     static _Atomic int known; /* 1 + the answer; every thread would find the same */
     int found = atomic_load_explicit(&known, memory_order_relaxed);
@@ -91,6 +91,12 @@ bool gr__huge_pages(void)
     return on;
 }
 
+/* A caller's allocator has a plan of its own for what lies where, and its blocks have been touched already. */
+bool gr__huge_pages(void)
+{
+    return allocator.alloc == plain_alloc && huge_pages_found();
+}
+
 /* Only for whole pages within the block: it takes no more memory than with small ones. */
 static void advise_huge(char *block, int64_t bytes)
 {
@@ -101,11 +107,10 @@ static void advise_huge(char *block, int64_t bytes)
 #endif
 }
 
-/* The block's own start lies just before the aligned address it hands out. A caller's allocator has a plan of its own
- * for what lies where, and its blocks have been touched already. */
+/* The block's own start lies just before the aligned address it hands out. */
 void *gr__alloc_aligned(int64_t bytes)
 {
-    const bool huge = bytes >= HUGE_PAGE && allocator.alloc == plain_alloc && gr__huge_pages();
+    const bool huge = bytes >= HUGE_PAGE && gr__huge_pages();
     const int64_t align = huge ? HUGE_PAGE : 64;
     int64_t total;
     if (bytes < 0 || !gr__add(bytes, align + (int64_t)sizeof(void *), &total))

@@ -25,14 +25,14 @@ void *gr__alloc(int64_t count, int64_t size);
  * failure. */
 void *gr__resize(void *old, int64_t count, int64_t size);
 /* Zeroed, aligned to 64 bytes; freed by gr__free_aligned. A block of some MiB asks the system for huge pages where
- * gr__huge_pages says so, unless it is of the caller's allocator. */
+ * gr__huge_pages says so. */
 void *gr__alloc_aligned(int64_t bytes);
+void gr__free_aligned(void *p);
 /* On an Intel CPU a step of many MiB runs faster on huge pages, on others not. GRAPE_HUGE_PAGES=0 or 1 decides
- * otherwise. Found once. */
+ * otherwise; never with the caller's allocator. */
 bool gr__huge_pages(void);
 /* The rule of GRAPE_HUGE_PAGES: sets *on to what `wish` says (NULL or "": nothing). False if it is neither 0 nor 1. */
 bool gr__huge_pages_wished(const char *wish, bool *on);
-void gr__free_aligned(void *p);
 void gr__free(void *p);
 /* A copy of a string; NULL gives NULL. */
 char *gr__strdup(const char *s);

@@ -99,6 +99,7 @@ struct gr_variable {
     bool trainable;
     int64_t bytes;
     void *data; /* 64-byte aligned, row-major, padded to 64 bytes; written by programs at commit */
+    struct gr__slab *slab; /* that it lies in; NULL: a block of its own */
 };
 
 /* The leaves and effects, known to every pass. */

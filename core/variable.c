@@ -2,7 +2,70 @@
  * end. */
 #include "core/node.h"
 #include "core/size.h"
+#include <pthread.h>
 #include <string.h>
+
+/* ---- storage ----------------------------------------------------------------------------------------------------- */
+
+/* Where large blocks lie on huge pages, variables do so together, one after the other in the order they are made: each
+ * is too small for a page of its own, a model's weights and its optimizer's slots are many MiB. What is not used of a
+ * slab is never touched; it is freed with the last variable in it. */
+typedef struct gr__slab {
+    char *data;
+    int64_t used;
+    int live; /* variables in it */
+} slab;
+
+enum { SLAB_BYTES = 8 << 20, LARGE = SLAB_BYTES / 4 }; /* a large variable has a block of its own */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of `latest` and of what slabs count */
+static slab *latest; /* the one that is filled; NULL: none */
+
+static slab *slab_new(void)
+{
+    slab *s = gr__alloc(1, sizeof *s);
+    if (s && !(s->data = gr__alloc_aligned(SLAB_BYTES))) {
+        gr__free(s);
+        return NULL;
+    }
+    return s;
+}
+
+static bool storage_new(gr_variable *v, int64_t bytes)
+{
+    if (bytes >= LARGE || !gr__huge_pages())
+        return (v->data = gr__alloc_aligned(bytes)) != NULL;
+    pthread_mutex_lock(&lock);
+    slab *s = latest && SLAB_BYTES - latest->used >= bytes ? latest : slab_new();
+    if (s) {
+        latest = v->slab = s;
+        v->data = s->data + s->used;
+        s->used += bytes;
+        s->live++;
+    }
+    pthread_mutex_unlock(&lock);
+    return s != NULL;
+}
+
+static void storage_free(gr_variable *v)
+{
+    slab *s = v->slab;
+    if (!s) {
+        gr__free_aligned(v->data);
+        return;
+    }
+    pthread_mutex_lock(&lock);
+    bool last = --s->live == 0;
+    if (last && latest == s)
+        latest = NULL;
+    pthread_mutex_unlock(&lock);
+    if (last) {
+        gr__free_aligned(s->data);
+        gr__free(s);
+    }
+}
+
+/* ---- variables --------------------------------------------------------------------------------------------------- */
 
 gr_variable *gr_variable_new(const char *path, gr_dtype dtype, gr_shape shape, bool trainable)
 {
@@ -19,8 +82,7 @@ gr_variable *gr_variable_new(const char *path, gr_dtype dtype, gr_shape shape, b
         return NULL;
     *v = (gr_variable){.dtype = dtype, .shape = shape, .trainable = trainable, .bytes = bytes};
     v->path = gr__strdup(path ? path : "variable");
-    v->data = gr__alloc_aligned(padded);
-    if (!v->path || !v->data) {
+    if (!v->path || !storage_new(v, padded)) {
         gr_variable_free(v);
         return NULL;
     }
@@ -32,7 +94,7 @@ void gr_variable_free(gr_variable *v)
     if (!v)
         return;
     gr__free(v->path);
-    gr__free_aligned(v->data);
+    storage_free(v);
     gr__free(v);
 }
 

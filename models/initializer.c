@@ -178,7 +178,7 @@ gr_status gr__initialize(gr_variable *v, const char *name, const gr_initializer 
         spec ? gr_spec_copy(spec) : gr_spec_parse(name ? name : "glorot_uniform", initializers, "initializer", at);
     gr_shape shape = gr_variable_shape(v);
     int64_t n = gr_shape_size(shape);
-    double *values = own ? gr__alloc(n, sizeof *values) : NULL;
+    double *values = own ? gr__alloc_aligned(n * (int64_t)sizeof *values) : NULL;
     gr_status s =
         values ? own->kind->fill(own, shape, seed, gr__random_use_of(gr_variable_path(v)), values) : gr_error();
     if (s == GR_OK) {
@@ -188,7 +188,7 @@ gr_status gr__initialize(gr_variable *v, const char *name, const gr_initializer 
             s = gr_variable_set(v, a);
         gr_array_free(a);
     }
-    gr__free(values);
+    gr__free_aligned(values);
     gr_spec_free(own);
     return s;
 }
