@@ -70,9 +70,8 @@ static bool is_offset(const gr__node *n)
 /* Which axes of a product's weights are channels; false if n is no product with weights. */
 static bool product(const gr__node *n, gr_tensor *const *in, gr_channels *c)
 {
-    const gr_shape shape[] = {in[0]->shape, n->n_in == 2 ? in[1]->shape : GR_RANK0};
     return n->op->channels && n->n_in == 2 && is_weight(in[1]) && !is_weight(in[0]) &&
-           n->op->channels(n->attr, shape, c);
+           n->op->channels(n->attr, (const gr_shape[]){in[0]->shape, in[1]->shape}, c);
 }
 
 /* ---- new nodes --------------------------------------------------------------------------------------------------- */

@@ -1,8 +1,10 @@
 /* tests/fuzz_chains.h: random graphs of what networks are made of: convolutions and pools with their epilogues and
- * normalizations, attention, recurrence, dense layers. The batch is the leading axis. Included after fuzz_graph.h. */
+ * normalizations, attention, recurrence written out, as a scan and as an op, dense layers. The batch is the leading
+ * axis. Some are a predictor's: their weights are variables that never change. Included after fuzz_graph.h. */
 #ifndef GRAPE_TESTS_FUZZ_CHAINS_H
 #define GRAPE_TESTS_FUZZ_CHAINS_H
 
+#include "autograd/scan.h"
 #include "tests/fuzz_graph.h"
 
 static int64_t pick(graph *g, int64_t n, const int64_t *of)
@@ -16,7 +18,7 @@ static int64_t pick(graph *g, int64_t n, const int64_t *of)
 static gr_tensor *number(graph *g, gr_shape shape, int64_t fan)
 {
     double most = g->kind == WHOLE_NUMBERS ? 1.2 : fan ? sqrt(3 / (double)fan) : 1;
-    if (g->n_variables < VARIABLES && !gr_shape_is_symbolic(shape) && below(g, 3) == 0)
+    if (g->n_variables < VARIABLES && !gr_shape_is_symbolic(shape) && (g->frozen || below(g, 3) == 0))
         return new_variable(g, shape, -most, most);
     return new_input(g, g->type, shape, -most, most);
 }
@@ -81,6 +83,11 @@ static gr_tensor *normalized(graph *g, gr_tensor *x)
     gr_shape per = GR_SHAPE(gr_dim(x, -1));
     if (below(g, 4) == 0)
         return gr_layer_norm(x, .gamma = number(g, per, 0), .beta = number(g, per, 0));
+    if (g->frozen) { /* by the statistics of training */
+        gr_tensor *spread = gr_abs(number(g, per, 0));
+        return gr_batch_norm(x, .gamma = number(g, per, 0), .beta = number(g, per, 0), .mean = number(g, per, 0),
+            .variance = gr_add(spread, gr_scalar(spread, 0.2)));
+    }
     x = gr_batch_norm(
         x, .gamma = number(g, per, 0), .beta = number(g, per, 0), .batch_mean = &mean, .batch_variance = &variance);
     kept(g, mean);
@@ -223,19 +230,100 @@ static void draw_recurrence(graph *g)
     }
 }
 
+/* ---- loops and their ops ----------------------------------------------------------------------------------------- */
+
+typedef struct {
+    gr_tensor *w, *u, *bias;
+    int64_t how;
+} cell;
+
+/* A step: of a gated sum, of a plain cell, or of a cell that gives something else than it carries on. */
+static gr_status cell_step(void *ctx, gr_tape *t, int n_in, gr_tensor *const *in, int n_out, gr_tensor **out)
+{
+    const cell *c = ctx;
+    gr_tensor *z = gr_add(gr_matmul(in[1], c->w), c->bias);
+    (void)t, (void)n_in, (void)n_out;
+    if (c->how == 0)
+        out[0] = gr_add(gr_mul(in[0], gr_sigmoid(z)), gr_mul(z, c->bias));
+    else
+        out[0] = gr_tanh(gr_add(z, gr_matmul(in[0], c->u)));
+    out[1] = c->how == 2 ? gr_mul(gr_sub(out[0], in[0]), z) : out[0];
+    return gr_status_of(out[1]);
+}
+
+/* Sequences lie [steps, B, ..]. */
+static void draw_scan(graph *g)
+{
+    int64_t n = PICK(g, 1, 2, 3, 5, 8), b = g->size[0], in = PICK(g, 1, 3, 8), d = PICK(g, 1, 4, 7, 16);
+    gr_tensor *x = new_input(g, g->type, GR_SHAPE(n, b, in), -2, 2);
+    for (int i = (int)below(g, 2) + 1; i > 0; i--, in = d) {
+        cell c = {number(g, GR_SHAPE(in, d), in), number(g, GR_SHAPE(d, d), d), number(g, GR_SHAPE(d), 0), below(g, 3)};
+        gr_tensor *h = number(g, GR_SHAPE(b, d), 0), *out[2];
+        gr_scan(out, .body = cell_step, .ctx = &c, .carries = &h, .n_carries = 1, .xs = &x, .n_xs = 1, .n_ys = 1,
+            .reverse = below(g, 3) == 0);
+        kept(g, out[0]);
+        x = kept(g, below(g, 3) ? out[1] : elementwise(g, out[1]));
+    }
+}
+
+static void draw_recurrent_op(graph *g)
+{
+    int64_t n = PICK(g, 1, 2, 3, 7), b = g->size[0], in = PICK(g, 1, 3, 8), d = PICK(g, 1, 4, 8, 17);
+    gr_tensor *x = new_input(g, g->type, GR_SHAPE(b, n, in), -2, 2);
+    for (int i = (int)below(g, 2) + 1; i > 0; i--, in = d) {
+        bool gru = below(g, 2);
+        int64_t gates = gru ? 3 : 4;
+        gr_tensor *kernel = number(g, GR_SHAPE(in, gates * d), in), *u = number(g, GR_SHAPE(d, gates * d), d);
+        gr_tensor *bias = below(g, 3) ? number(g, gru ? GR_SHAPE(2, 3 * d) : GR_SHAPE(4 * d), 0) : NULL;
+        gr_tensor *h = below(g, 2) ? number(g, GR_SHAPE(b, d), 0) : NULL;
+        x = gru ? gr_gru(x, kernel, u, bias, h)
+                : gr_lstm(x, kernel, u, bias, h, below(g, 2) ? number(g, GR_SHAPE(b, d), 0) : NULL);
+        kept(g, below(g, 2) ? gr_result(x, 1) : x);
+        x = kept(g, below(g, 3) ? x : elementwise(g, x));
+    }
+    if (below(g, 2))
+        kept(g, classes(g, x));
+}
+
+/* Query, key and value of one product or of three; some with a mask. */
+static void draw_attention_op(graph *g)
+{
+    int64_t heads = PICK(g, 1, 2, 4), n = PICK(g, 1, 2, 5, 8, 17), size = PICK(g, 1, 3, 8), b = g->size[0];
+    int64_t d = heads * size;
+    gr_tensor *x = kept(g, new_input(g, g->type, GR_SHAPE(b, n, d), -2, 2));
+    for (int i = (int)below(g, 2) + 1; i > 0; i--) {
+        gr_tensor *y = below(g, 2) ? normalized(g, x) : x, *part[3];
+        bool causal = below(g, 2), one = below(g, 2);
+        gr_tensor *mask = below(g, 3) ? NULL : new_input(g, GR_BOOL, GR_SHAPE(n, n), 0, 1);
+        for (int k = 0; k < 3 && !one; k++)
+            part[k] = gr_reshape(dense(g, y, d), GR_SHAPE(b, n, heads, size));
+        y = one ? gr_dot_product_attention(
+                      gr_reshape(dense(g, y, 3 * d), GR_SHAPE(b, n, 3, heads, size)), .mask = mask, .causal = causal)
+                : gr_dot_product_attention(part[0], part[1], part[2], .mask = mask, .causal = causal);
+        y = gr_reshape(kept(g, y), GR_SHAPE(b, n, d));
+        x = kept(g, gr_add(x, below(g, 2) ? y : dense(g, y, d)));
+    }
+}
+
 /* ---- any graph --------------------------------------------------------------------------------------------------- */
 
 static void make(graph *g, uint64_t seed, int n_ops)
 {
+    static void (*const chains[])(graph *) = {
+        draw_scan, draw_recurrent_op, draw_attention_op, draw_images, draw_attention, draw_recurrence};
     start(g, seed);
     int64_t what = below(g, 10);
-    if (what < 5) {
+    bool newer = seed % 5 == 2; /* the others are the graphs that these seeds always were */
+    if (what < 5 && !newer) {
         draw_free(g, n_ops);
     } else {
         g->batch = PICK(g, 1, 2, 3, 4, 5, 8, 9, 16, 33);
         g->size[0] = g->size[0] == GR_BATCH ? GR_BATCH : g->batch;
-        g->kind = what < 7 ? WHOLE_NUMBERS : TAME_NUMBERS;
-        if (what < 8)
+        g->kind = newer || what >= 7 ? TAME_NUMBERS : WHOLE_NUMBERS;
+        g->frozen = newer && below(g, 3) == 0;
+        if (newer)
+            chains[below(g, g->frozen ? 6 : 3)](g);
+        else if (what < 8)
             draw_images(g);
         else if (what == 8)
             draw_attention(g);

@@ -41,6 +41,7 @@ typedef struct {
     int64_t size[3], batch;
     gr_dtype type; /* of floats: mostly float32 */
     unsigned off;  /* passes left out */
+    bool frozen;   /* a predictor's: no gradient, nothing is assigned, and weights may take in factors and offsets */
 } graph;
 
 static int64_t drawn[OPS]; /* per registered op */
@@ -289,11 +290,12 @@ static void finish(graph *g)
 {
     for (int i = g->n_pool - 1; i >= 0 && g->n_outputs < 4; i -= (int)below(g, 3) + 1)
         g->output[g->n_outputs++] = g->pool[i];
-    if (below(g, 2))
+    if (!g->frozen && below(g, 2))
         add_gradient(g);
-    assign_variables(g);
+    if (!g->frozen)
+        assign_variables(g);
     int64_t how = below(g, 4);
-    g->off = GR_PASS_INEXACT | (below(g, 8) ? GR_PASS_SERIAL : 0);
+    g->off = (g->frozen ? 0 : GR_PASS_INEXACT) | (below(g, 8) ? GR_PASS_SERIAL : 0);
     g->off |= how == 0 ? 0 : how < 3 ? 1u << below(g, 11) : (unsigned)below(g, 1 << 11);
 }
 

@@ -121,6 +121,10 @@ static gr_tensor *computed_weights(graph *g, gr_tensor *x)
     gr_tensor *w = gr_transpose(weight(g, GR_SHAPE(3, 24)), GR_SHAPE(1, 0)); /* weight normalization */
     return gr_matmul(x, gr_div(w, gr_sqrt(gr_sum(gr_square(w), .axes = GR_SHAPE(0)))));
 }
+static gr_tensor *input_factor(graph *g, gr_tensor *x) /* nothing before it could take the factor in */
+{
+    return gr_mul(gr_reshape(gr_mul(x, weight(g, GR_SHAPE(24))), GR_SHAPE(GR_BATCH, 1, 24)), weight(g, GR_SHAPE(24)));
+}
 static const struct {
     const char *why;
     gr_tensor *(*build)(graph *g, gr_tensor *x);
@@ -143,6 +147,7 @@ static const struct {
     {"numbers as factors", scalar_factor, 5},
     {"not along the channels", other_axis, 10},
     {"weights made of weights", computed_weights, 3},
+    {"factors of the input", input_factor, 4},
 };
 
 static gr_array *numbers(gr_dtype real)

@@ -1,0 +1,125 @@
+/* tests/fuzz_judge.h: how exactly results must agree. What only moves numbers, and every sum of whole numbers, is
+ * exact; sums are rounded; what decides or blows up by a rounded number is fragile.
+ *
+ * A rounded result may differ by 2e-4 of the largest of its tensor. Where summands cancel that says nothing: the same
+ * sum in another order may be farther off, and so may evaluation. There the judge is the graph in float64: a program
+ * may be TIMES as far from it as evaluation in float32 is, no more. Included after fuzz_shrink.h. */
+#ifndef GRAPE_TESTS_FUZZ_JUDGE_H
+#define GRAPE_TESTS_FUZZ_JUDGE_H
+
+#include "tests/fuzz_shrink.h"
+
+enum { TIMES = 4 };
+typedef enum { EXACT, ROUNDED, FRAGILE } trust;
+
+/* Ops that may blow a last-bit difference up; among tame numbers only those that decide something. */
+static bool amplifies(const gr_op *op, numbers kind)
+{
+    if (kind == TAME_NUMBERS)
+        return (op->traits & GR_NO_GRADIENT) || strcmp(op->name, "max_pool_input_grad") == 0;
+    static const char *const names[] = {
+        "div", "reciprocal", "sqrt", "rsqrt", "log", "log1p", "pow", "prod", "exp", "expm1", "floor_divide", "sign"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(op->name, names[i]) == 0)
+            return true;
+    return (op->traits & (GR_NO_GRADIENT | GR_EXPENSIVE)) || strstr(op->name, "max") || strstr(op->name, "min") ||
+           strcmp(op->name, "where") == 0;
+}
+
+/* What has no lowering adds up, unless it only moves elements. */
+static bool sums(const gr__node *n)
+{
+    static const char *const moves[] = {
+        "concatenate", "pad", "unslice", "take", "take_along_axis", "gather", "max_pool", "one_hot", "stop_gradient"};
+    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
+        if (strcmp(n->op->name, moves[i]) == 0)
+            return false;
+    return strcmp(n->op->name, "sum") == 0 || strcmp(n->op->name, "matmul") == 0 || strcmp(n->op->name, "prod") == 0 ||
+           strstr(n->op->name, "conv") || strstr(n->op->name, "average_pool") ||
+           (n->n_in && !(n->op->traits & GR_ELEMENTWISE) && !n->op->lower && gr_dtype_is_float(n->out[0].dtype));
+}
+
+static void find_trust(const graph *g, trust *of)
+{
+    for (int64_t id = 0; id < g->tape->n_nodes; id++) {
+        const gr__node *n = g->tape->node[id];
+        trust worst = g->frozen && n->n_in ? ROUNDED : EXACT; /* weights are rounded once more */
+        for (int i = 0; i < n->n_in; i++) {
+            trust t = of[n->in[i]->node->id];
+            worst = t > worst ? t : worst;
+        }
+        if (worst == EXACT && g->kind != WHOLE_NUMBERS && sums(n))
+            worst = ROUNDED;
+        else if (worst == ROUNDED && amplifies(n->op, g->kind))
+            worst = FRAGILE;
+        of[id] = worst;
+    }
+}
+
+static double element(const gr_array *a, int64_t i)
+{
+    return gr_array_size(a) ? gr_array_at(a, i) : 0;
+}
+
+/* -1 if they agree, else the first element that does not. */
+static int64_t differ(const gr_array *got, const gr_array *want, trust t)
+{
+    double scale = 1;
+    int64_t n = gr_array_size(want);
+    if (gr_array_dtype(got) != gr_array_dtype(want) || !gr_shape_equal(gr_array_shape(got), gr_array_shape(want)))
+        return 0;
+    for (int64_t i = 0; i < n; i++)
+        if (isfinite(element(want, i)) && fabs(element(want, i)) > scale)
+            scale = fabs(element(want, i));
+    for (int64_t i = 0; i < n; i++) {
+        double a = element(got, i), b = element(want, i);
+        if (a == b || (isnan(a) && isnan(b)) || (t == ROUNDED && (!isfinite(a) || !isfinite(b))))
+            continue;
+        if (t == EXACT || fabs(a - b) > 2e-4 * scale)
+            return i;
+    }
+    return -1;
+}
+
+/* ---- float64 ----------------------------------------------------------------------------------------------------- */
+
+static double farthest(const gr_array *a, const gr_array *from)
+{
+    double most = 0;
+    for (int64_t i = 0; i < gr_array_size(a); i++) {
+        double d = fabs(gr_array_at(a, i) - gr_array_at(from, i));
+        most = d <= most ? most : d; /* a NaN is the farthest */
+    }
+    return most;
+}
+
+/* Output i, or the new value of variable i, in float64; NULL if the graph is not one of floats alone. */
+static gr_array *exactly(const graph *g, bool variable, int i)
+{
+    change c = nothing;
+    graph h;
+    gr_array *value = NULL;
+    c.doubled = true;
+    if (changed_copy(g, &c, &h)) {
+        int k = 0;
+        for (int v = 0; variable && v < i; v++)
+            k += g->assigned[v] != NULL;
+        gr_tensor *x = variable ? h.assigned[k] : h.output[i];
+        value = gr__is_bad(x) || x->dtype != GR_F64 ? NULL : evaluated(&h, x);
+    }
+    gr_error_clear();
+    forget(&h);
+    return value;
+}
+
+/* Is the program's result, for all that it differs, as good as evaluation's? */
+static bool as_good(const graph *g, bool variable, int i, const gr_array *got, const gr_array *want)
+{
+    gr_array *right = exactly(g, variable, i);
+    bool good = right && gr_shape_equal(gr_array_shape(right), gr_array_shape(got)) &&
+                farthest(got, right) <= TIMES * farthest(want, right);
+    gr_array_free(right);
+    return good;
+}
+
+#endif
