@@ -54,12 +54,17 @@ static void mark_needed(gr__plan *p)
         p->value[gr__root(p, p->graph->commit[i])].needed = true;
 }
 
-static int variable_buffer(gr__plan *p, gr_variable *v)
+/* Where an assignment goes. Its target is as a rule the node that reads the variable. */
+static int variable_buffer(gr__plan *p, const gr__node *assign)
 {
+    gr_variable *v = assign->variable;
+    const int id = (int)assign->in[assign->n_in - 2]->node->id;
+    if (p->node[id].node->variable == v && p->node[id].work == GR__LEAF)
+        return p->value[p->node[id].value].buffer;
     for (int i = 0; i < p->n_buffers; i++)
         if (p->buffer[i].space == GR__VARIABLE && p->buffer[i].data == v)
             return i;
-    return add_buffer(p, (gr__buffer){.space = GR__VARIABLE, .data = v, .bytes = v->bytes, .first = -1});
+    return add_buffer(p, (gr__buffer){.space = GR__VARIABLE, .data = v, .bytes = v->bytes, .value = -1, .first = -1});
 }
 
 /* ---- partial results --------------------------------------------------------------------------------------------- */
@@ -236,7 +241,7 @@ static void assign_in_place(order *o, int i)
 {
     gr__plan *p = o->p;
     const gr__node *commit = p->graph->commit[i]->node;
-    int root = gr__root(p, p->graph->commit[i]), id = p->value[root].node, group = p->node[id].group, leaf = -1;
+    int root = gr__root(p, p->graph->commit[i]), id = p->value[root].node, group = p->node[id].group;
     if (p->node[commit->id].work != GR__ASSIGN || group < 0 || p->group[group].opaque || p->value[root].buffer >= 0)
         return;
     const gr__layout *l = p->group[group].layout;
@@ -246,9 +251,7 @@ static void assign_in_place(order *o, int i)
     int cut = cut_axes(l);
     if ((form & cut) != cut || p->value[root].dtype != (l->f64 ? GR_F64 : GR_F32) || p->node[id].work == GR__REDUCE)
         return;
-    for (int v = 0; v < p->n_values; v++)
-        if (p->value[v].buffer == p->commit_buffer[i])
-            leaf = v;
+    const int leaf = p->buffer[p->commit_buffer[i]].value;
     if (!readers_allow(o, leaf, group, form))
         return;
     settle(o, leaf, group);
@@ -287,7 +290,7 @@ gr_status gr__plan_buffers(gr__plan *p)
         if (p->node[id].work == GR__LEAF)
             leaf_buffer(p, id);
     for (int i = 0; i < g->n_commit; i++)
-        p->commit_buffer[i] = variable_buffer(p, g->commit[i]->node->variable);
+        p->commit_buffer[i] = variable_buffer(p, g->commit[i]->node);
     for (int i = 0; i < g->n_out; i++)
         p->out_value[i] = gr__root(p, g->out[i]);
     if (!(p->off & GR_PASS_INPLACE))

@@ -202,13 +202,9 @@ static bool reads_elsewhere(const lowering *b, int i, int value)
 /* Is this the storage of a variable whose old value is still to be read when node i writes? */
 static bool old_value_still_read(const lowering *b, int i, int buffer)
 {
-    if (b->p->buffer[buffer].space != GR__VARIABLE)
-        return false;
-    for (int v = 0; v < b->p->n_values; v++)
-        if (b->p->value[v].buffer == buffer && b->p->node[b->p->value[v].node].work == GR__LEAF &&
-            (read_later(b, i, v) || reads_elsewhere(b, i, v)))
-            return true;
-    return false;
+    const int old = b->p->buffer[buffer].value;
+    return b->p->buffer[buffer].space == GR__VARIABLE && old >= 0 &&
+           (read_later(b, i, old) || reads_elsewhere(b, i, old));
 }
 
 /* Gives an instruction its place to write to, emits it, and the STORE it may need. */

@@ -1,11 +1,14 @@
 /* compiler/memory.c: offsets of intermediate values in one arena.
  *
  * Buffers that live at the same time (in phases) must not overlap. They are placed one after the other at the lowest
- * offset where they fit, largest first, then again by size times life, and by birth; the smallest arena is kept. The
- * bound below is the most bytes that live in any one phase. */
+ * offset where they fit, largest first, then again by size times life, and by birth, until the arena is hardly larger
+ * than it must be; the smallest is kept. The bound below is the most bytes that live in any one phase. */
 #include "compiler/plan.h"
 #include "core/size.h"
 #include <stdlib.h>
+#include <string.h>
+
+enum { ENOUGH = 128 }; /* an arena larger than the bound by this part of it is not worth another search */
 
 typedef enum { BY_SIZE, BY_AREA, BY_BIRTH, ORDERS } order;
 typedef struct {
@@ -46,48 +49,65 @@ static int fill(const gr__plan *p, order o, item *items)
     return n;
 }
 
-/* Placed buffers sorted by offset: the first gap that is large enough, among those that live at the same time. */
-static int64_t lowest_gap(const gr__plan *p, const gr__buffer *b, const int *placed, int n, const int64_t *offset)
+/* A buffer that has its place; in order of offsets. The search goes over all of them, so they lie close together. */
+typedef struct {
+    int64_t offset, end;
+    int first, last;
+} placed;
+
+/* The first gap that is large enough, among those that live at the same time. */
+static int64_t lowest_gap(const gr__buffer *b, const placed *q, int n)
 {
+    const int64_t bytes = padded(b);
     int64_t at = 0;
     for (int i = 0; i < n; i++) {
-        const gr__buffer *q = &p->buffer[placed[i]];
-        if (q->last < b->first || q->first > b->last)
+        if ((q[i].last < b->first) | (q[i].first > b->last))
             continue;
-        if (offset[placed[i]] - at >= padded(b))
+        if (q[i].offset - at >= bytes)
             return at;
-        int64_t end = offset[placed[i]] + padded(q);
-        at = end > at ? end : at;
+        at = q[i].end > at ? q[i].end : at;
     }
     return at;
 }
 
-static int64_t place(const gr__plan *p, const item *items, int n, int *placed, int64_t *offset)
+static int64_t place(const gr__plan *p, const item *items, int n, placed *q, int64_t *offset)
 {
     int64_t top = 0;
     for (int i = 0; i < n; i++) {
         const gr__buffer *b = &p->buffer[items[i].buffer];
-        int64_t at = lowest_gap(p, b, placed, i, offset);
+        const int64_t at = lowest_gap(b, q, i), end = at + padded(b);
+        int low = 0, high = i;
+        while (low < high) { /* behind those that begin no later */
+            const int mid = (low + high) / 2;
+            if (q[mid].offset > at)
+                high = mid;
+            else
+                low = mid + 1;
+        }
+        memmove(q + low + 1, q + low, (size_t)(i - low) * sizeof *q);
+        q[low] = (placed){at, end, b->first, b->last};
         offset[items[i].buffer] = at;
-        int k = i;
-        for (; k > 0 && offset[placed[k - 1]] > at; k--)
-            placed[k] = placed[k - 1];
-        placed[k] = items[i].buffer;
-        top = at + padded(b) > top ? at + padded(b) : top;
+        top = end > top ? end : top;
     }
     return top;
 }
 
+/* -1: there is no memory to count it. */
 static int64_t most_live(const gr__plan *p)
 {
-    int64_t most = 0;
+    int64_t most = 0, live = 0, *change = gr__alloc(p->n_phases + 2, sizeof *change); /* from phase to phase */
+    if (!change)
+        return -1;
+    for (int i = 0; i < p->n_buffers; i++)
+        if (lives(&p->buffer[i])) {
+            change[p->buffer[i].first] += padded(&p->buffer[i]);
+            change[p->buffer[i].last + 1] -= padded(&p->buffer[i]);
+        }
     for (int ph = 0; ph < p->n_phases; ph++) {
-        int64_t live = 0;
-        for (int i = 0; i < p->n_buffers; i++)
-            if (lives(&p->buffer[i]) && p->buffer[i].first <= ph && ph <= p->buffer[i].last)
-                live += padded(&p->buffer[i]);
+        live += change[ph];
         most = live > most ? live : most;
     }
+    gr__free(change);
     return most;
 }
 
@@ -108,26 +128,29 @@ gr_status gr__plan_memory(gr__plan *p)
     for (int i = 0; i < p->n_buffers; i++)
         if (lives(&p->buffer[i]) && !gr__add(sum, padded(&p->buffer[i]), &sum))
             return gr_fail(GR_EMEM, (gr_at){0}, "program: its values do not fit in memory");
-    p->lower_bound = most_live(p);
+    if ((p->lower_bound = most_live(p)) < 0)
+        return GR_EMEM;
     if (p->off & GR_PASS_REUSE) {
         p->bytes = one_after_the_other(p);
         return GR_OK;
     }
     item *items = gr__alloc(p->n_buffers + 1, sizeof *items);
-    int *placed = gr__alloc(p->n_buffers + 1, sizeof *placed);
+    placed *q = gr__alloc(p->n_buffers + 1, sizeof *q);
     int64_t *offset = gr__alloc(p->n_buffers + 1, sizeof *offset);
     p->bytes = -1;
-    for (order o = BY_SIZE; items && placed && offset && o < ORDERS; o++) {
+    for (order o = BY_SIZE; items && q && offset && o < ORDERS; o++) {
         int n = fill(p, o, items);
-        int64_t top = place(p, items, n, placed, offset);
+        int64_t top = place(p, items, n, q, offset);
         if (p->bytes >= 0 && top >= p->bytes)
             continue;
         p->bytes = top;
         for (int i = 0; i < n; i++)
             p->buffer[items[i].buffer].offset = offset[items[i].buffer];
+        if (top - p->lower_bound <= p->lower_bound / ENOUGH)
+            break;
     }
     gr__free(items);
-    gr__free(placed);
+    gr__free(q);
     gr__free(offset);
     return p->bytes < 0 ? GR_EMEM : GR_OK;
 }

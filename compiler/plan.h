@@ -72,7 +72,7 @@ typedef struct gr__buffer {
     int64_t bytes;
     int64_t offset;  /* ARENA: assigned by memory.c */
     int first, last; /* ARENA: phases in which it lives, inclusive */
-    int value;       /* whose it is; for pictures */
+    int value;       /* whose it is; VARIABLE: the one that is its old content, or -1 if nobody reads that */
 } gr__buffer;
 
 typedef struct gr__code gr__code;     /* a tile program: code.h */

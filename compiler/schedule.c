@@ -9,9 +9,11 @@
 static const double serial_ns = 3000, wake_ns = 20000;
 
 typedef struct {
-    int *writer;     /* per value: the step, or -1 */
-    int *first_edge; /* per step: into edge */
-    int *edge;       /* earlier steps */
+    int *writer;                /* per value: the step, or -1 */
+    int *first_reader, *reader; /* per buffer: the steps that read its old content */
+    int n_fallible, *fallible;  /* steps */
+    int *first_edge;            /* per step: into edge */
+    int *edge;                  /* earlier steps */
     int n_edges, cap_edges;
 } edges;
 
@@ -29,34 +31,63 @@ static bool add_edge(edges *e, int to)
     return true;
 }
 
-/* What has to come before variable buffer `b` is overwritten: all that read its old value, and all that may still fail.
- */
-static bool before_overwriting(const gr__plan *p, edges *e, int step, int b)
+static bool reads_old(const gr__plan *p, const gr__ref *r)
 {
+    return !r->write && p->node[p->value[r->value].node].work == GR__LEAF;
+}
+
+static bool list_steps(const gr__plan *p, edges *e)
+{
+    int total = 0;
+    e->writer = gr__alloc(p->n_values + 1, sizeof *e->writer);
+    e->fallible = gr__alloc(p->n_steps + 1, sizeof *e->fallible);
+    e->first_reader = gr__alloc(p->n_buffers + 2, sizeof *e->first_reader);
+    if (!e->writer || !e->fallible || !e->first_reader)
+        return false;
+    for (int v = 0; v < p->n_values; v++)
+        e->writer[v] = -1;
     for (int s = 0; s < p->n_steps; s++) {
-        if (s != step && p->step[s].fallible && !add_edge(e, s))
-            return false;
-        for (int i = 0; s != step && i < p->step[s].n_refs; i++) {
+        if (p->step[s].fallible)
+            e->fallible[e->n_fallible++] = s;
+        for (int i = 0; i < p->step[s].n_refs; i++) {
             const gr__ref *r = &p->step[s].ref[i];
-            if (r->buffer == b && !r->write && p->node[p->value[r->value].node].work == GR__LEAF && !add_edge(e, s))
-                return false;
+            if (r->write && r->value >= 0)
+                e->writer[r->value] = s;
+            if (reads_old(p, r)) {
+                e->first_reader[r->buffer + 2]++;
+                total++;
+            }
         }
     }
+    if (!(e->reader = gr__alloc(total + 1, sizeof *e->reader)))
+        return false;
+    for (int b = 0; b < p->n_buffers; b++)
+        e->first_reader[b + 1] += e->first_reader[b];
+    for (int s = 0; s < p->n_steps; s++)
+        for (int i = 0; i < p->step[s].n_refs; i++)
+            if (reads_old(p, &p->step[s].ref[i]))
+                e->reader[e->first_reader[p->step[s].ref[i].buffer + 1]++] = s;
+    return true;
+}
+
+/* What has to come before variable buffer `b` is overwritten: all that read its old value, and all that may still fail.
+ */
+static bool before_overwriting(edges *e, int step, int b)
+{
+    for (int i = 0; i < e->n_fallible; i++)
+        if (e->fallible[i] != step && !add_edge(e, e->fallible[i]))
+            return false;
+    for (int i = e->first_reader[b]; i < e->first_reader[b + 1]; i++)
+        if (e->reader[i] != step && !add_edge(e, e->reader[i]))
+            return false;
     return true;
 }
 
 static bool find_edges(const gr__plan *p, edges *e)
 {
-    e->writer = gr__alloc(p->n_values + 1, sizeof *e->writer);
     e->first_edge = gr__alloc(p->n_steps + 2, sizeof *e->first_edge);
-    if (!e->writer || !e->first_edge)
+    if (!e->first_edge || !list_steps(p, e))
         return false;
-    for (int v = 0; v < p->n_values; v++)
-        e->writer[v] = -1;
-    for (int s = 0; s < p->n_steps; s++)
-        for (int i = 0; i < p->step[s].n_refs; i++)
-            if (p->step[s].ref[i].write && p->step[s].ref[i].value >= 0)
-                e->writer[p->step[s].ref[i].value] = s;
     for (int s = 0; s < p->n_steps; s++) {
         for (int i = 0; i < p->step[s].n_refs; i++) {
             const gr__ref *r = &p->step[s].ref[i];
@@ -64,7 +95,7 @@ static bool find_edges(const gr__plan *p, edges *e)
             if (!r->write && e->writer[r->value] >= 0 && e->writer[r->value] != s)
                 good = add_edge(e, e->writer[r->value]);
             else if (r->write && p->buffer[r->buffer].space == GR__VARIABLE)
-                good = before_overwriting(p, e, s, r->buffer);
+                good = before_overwriting(e, s, r->buffer);
             if (!good)
                 return false;
         }
@@ -112,58 +143,75 @@ static bool recomputes(const gr__plan *p, const gr__step *s)
     return false;
 }
 
-static gr_status sort_steps(gr__plan *p, const int *phase)
+/* The steps in the order of their phases, at[ph] .. at[ph + 1] those of one; `at` has n_phases + 2. */
+static void by_phase(const gr__plan *p, const int *phase, int *at, int *sorted)
+{
+    for (int ph = 0; ph < p->n_phases + 2; ph++)
+        at[ph] = 0;
+    for (int s = 0; s < p->n_steps; s++)
+        at[phase[s] + 2]++;
+    for (int ph = 0; ph < p->n_phases; ph++)
+        at[ph + 1] += at[ph];
+    for (int s = 0; s < p->n_steps; s++)
+        sorted[at[phase[s] + 1]++] = s;
+}
+
+static gr_status sort_steps(gr__plan *p, const int *at, const int *order)
 {
     gr__step *sorted = gr__arena_alloc(&p->arena, p->n_steps + 1, sizeof *sorted);
     p->phase = gr__arena_alloc(&p->arena, p->n_phases + 1, sizeof *p->phase);
     if (!sorted || !p->phase)
         return GR_EMEM;
-    int n = 0;
     for (int ph = 0; ph < p->n_phases; ph++) {
-        p->phase[ph].first = n;
-        for (int s = 0; s < p->n_steps; s++)
-            if (phase[s] == ph) {
-                sorted[n] = p->step[s];
-                sorted[n].phase = ph;
-                if (sorted[n].group >= 0)
-                    p->group[sorted[n].group].step = n;
-                n++;
-            }
-        p->phase[ph].end = n;
+        p->phase[ph].first = at[ph];
+        p->phase[ph].end = at[ph + 1];
+        for (int i = at[ph]; i < at[ph + 1]; i++) {
+            sorted[i] = p->step[order[i]];
+            sorted[i].phase = ph;
+            if (sorted[i].group >= 0)
+                p->group[sorted[i].group].step = i;
+        }
     }
     p->step = sorted;
     return GR_OK;
 }
 
+/* What only makes values for later waits; the last phase is settled first. */
+static void wait_till_wanted(const gr__plan *p, const edges *e, const int *order, int *phase, int *latest)
+{
+    for (int s = 0; s < p->n_steps; s++)
+        latest[s] = p->n_phases - 1;
+    for (int i = p->n_steps - 1; i >= 0; i--) {
+        const int s = order[i];
+        if (!p->step[s].fallible && latest[s] > phase[s] && (grows(p, &p->step[s]) || recomputes(p, &p->step[s])))
+            phase[s] = latest[s];
+        for (int k = e->first_edge[s]; k < e->first_edge[s + 1]; k++)
+            if (latest[e->edge[k]] > phase[s] - 1)
+                latest[e->edge[k]] = phase[s] - 1;
+    }
+}
+
 static gr_status find_phases(gr__plan *p, const edges *e)
 {
-    int *phase = gr__alloc(p->n_steps + 1, sizeof *phase), *latest = gr__alloc(p->n_steps + 1, sizeof *latest);
-    bool good = phase && latest;
-    for (int s = 0; good && s < p->n_steps; s++) {
+    const int64_t n = p->n_steps;
+    int *room = gr__alloc(4 * n + 2, sizeof *room), *phase = room, *latest = room + n, *order = room + 2 * n,
+        *at = room + 3 * n; /* there are no more phases than steps */
+    if (!room)
+        return GR_EMEM;
+    for (int s = 0; s < p->n_steps; s++) {
         if (!level(p, e, s, phase)) {
-            gr__free(phase);
-            gr__free(latest);
+            gr__free(room);
             return gr_fail(GR_ESTATE, (gr_at){0}, "program: groups depend on each other in a circle");
         }
         p->n_phases = phase[s] > p->n_phases ? phase[s] : p->n_phases;
     }
-    for (int s = 0; good && s < p->n_steps; s++) {
+    for (int s = 0; s < p->n_steps; s++)
         phase[s]--;
-        latest[s] = p->n_phases - 1;
-    }
-    for (int ph = p->n_phases - 1; good && ph >= 0; ph--) /* later steps are settled before earlier ones */
-        for (int s = 0; s < p->n_steps; s++) {
-            if (phase[s] != ph)
-                continue;
-            if (!p->step[s].fallible && latest[s] > ph && (grows(p, &p->step[s]) || recomputes(p, &p->step[s])))
-                phase[s] = latest[s];
-            for (int i = e->first_edge[s]; i < e->first_edge[s + 1]; i++)
-                if (latest[e->edge[i]] > phase[s] - 1)
-                    latest[e->edge[i]] = phase[s] - 1;
-        }
-    gr_status status = good ? sort_steps(p, phase) : GR_EMEM;
-    gr__free(phase);
-    gr__free(latest);
+    by_phase(p, phase, at, order);
+    wait_till_wanted(p, e, order, phase, latest);
+    by_phase(p, phase, at, order);
+    gr_status status = sort_steps(p, at, order);
+    gr__free(room);
     return status;
 }
 
@@ -220,6 +268,9 @@ gr_status gr__plan_schedule(gr__plan *p)
     edges e = {0};
     gr_status s = find_edges(p, &e) ? find_phases(p, &e) : GR_EMEM;
     gr__free(e.writer);
+    gr__free(e.first_reader);
+    gr__free(e.reader);
+    gr__free(e.fallible);
     gr__free(e.first_edge);
     gr__free(e.edge);
     double total = 0;
