@@ -11,6 +11,10 @@ enum {
     MAP_TILE = 2048,      /* elements of an elementwise tile */
     PRODUCT_ROWS = 128,   /* of a product's tile */
     PRODUCT_COLS = 64,
+    WIDE_ROWS = 64,       /* where there are many, and sums are short */
+    WIDE_COLS = 512,
+    WIDE_DEPTH = 256,
+    WIDE_TILES = 32,
     PANEL_ROWS = 48, /* of a product's row panel, where there are enough */
     MANY = 1 << 16,  /* elements: more than few strips should do */
     STRIPS = 8,      /* tasks wanted at least */
@@ -293,6 +297,30 @@ static int64_t divided(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
+/* The length of the longest product's sums; 0 if there is none. */
+static int64_t depth(const set *s)
+{
+    int64_t k = 0;
+    for (int i = 0; i < s->n; i++)
+        if (at(s, i)->work == GR__CONTRACT)
+            k = at(s, i)->low->k > k ? at(s, i)->low->k : k;
+    return k;
+}
+
+/* Of a product that is not cut to strips or panels, with what follows it. A wide tile goes along whole rows, which a
+ * prefetcher follows and which lie on few pages: narrow ones, down a matrix whose rows are 2 KiB, made a transformer's
+ * step a tenth slower, and twice as slow where addresses are slow to translate. Sums too long for that part of b to
+ * stay in L2 are better off with few columns. */
+static void product_tile(gr__layout *l, int64_t k)
+{
+    const int64_t r = l->rows, c = l->cols, cols = clamp(WIDE_COLS, 1, c), tiles = l->full_tiles ? l->full_tiles : 1;
+    const int64_t most = clamp(L2_BYTES / (cols * tiles * (l->f64 ? 8 : 4)), 1, WIDE_ROWS);
+    const int64_t rows = clamp(divided(r, WIDE_TILES), clamp(WIDE_ROWS / 2, 1, most), most);
+    const bool wide = c > PRODUCT_COLS && k <= WIDE_DEPTH && divided(r, rows) * divided(c, cols) >= STRIPS;
+    l->tile_rows = clamp(wide ? rows : PRODUCT_ROWS, 1, r);
+    l->tile_cols = clamp(wide ? cols : PRODUCT_COLS, 1, c);
+}
+
 static bool tile_size(set *s)
 {
     gr__layout *l = s->l;
@@ -321,9 +349,13 @@ static bool tile_size(set *s)
         break;
     }
     default:
+        if (product) {
+            product_tile(l, depth(s));
+            break;
+        }
         fits = clamp(MAP_BYTES / (elem * (tiles + streams(s) + 1)) / 64 * 64, 256, MAP_TILE);
-        l->tile_cols = clamp(product ? PRODUCT_COLS : fits, 1, c);
-        l->tile_rows = clamp(product ? PRODUCT_ROWS : fits / l->tile_cols, 1, r);
+        l->tile_cols = clamp(fits, 1, c);
+        l->tile_rows = clamp(fits / l->tile_cols, 1, r);
     }
     s->why = "L6: the tiles that live at one time do not fit in the cache";
     return tiles * l->tile_rows * l->tile_cols * elem <= L2_BYTES;
