@@ -95,13 +95,14 @@ static int64_t place(const gr__plan *p, const item *items, int n, placed *q, int
 /* -1: there is no memory to count it. */
 static int64_t most_live(const gr__plan *p)
 {
-    int64_t most = 0, live = 0, *change = gr__alloc(p->n_phases + 2, sizeof *change); /* from phase to phase */
+    int64_t most = 0, live = 0, *change = gr__alloc(p->n_phases + 1, sizeof *change); /* from phase to phase */
     if (!change)
         return -1;
     for (int i = 0; i < p->n_buffers; i++)
         if (lives(&p->buffer[i])) {
-            change[p->buffer[i].first] += padded(&p->buffer[i]);
-            change[p->buffer[i].last + 1] -= padded(&p->buffer[i]);
+            const int first = p->buffer[i].first, end = p->buffer[i].last + 1;
+            change[first < p->n_phases ? first : p->n_phases] += padded(&p->buffer[i]);
+            change[end < p->n_phases ? end : p->n_phases] -= padded(&p->buffer[i]);
         }
     for (int ph = 0; ph < p->n_phases; ph++) {
         live += change[ph];
