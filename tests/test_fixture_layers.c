@@ -233,7 +233,7 @@ static void embedding_agrees_with_keras(void)
 
 static void attention_agrees_with_keras(void)
 {
-    check_cases("layers_seq.npz", "attention", 4);
+    check_cases("layers_seq.npz", "attention", 9);
 }
 
 static void recurrent_layers_agree_with_keras(void)

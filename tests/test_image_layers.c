@@ -53,6 +53,10 @@ static void shapes_and_weights_are_those_of_keras(void)
         {gr_Embedding(10, 3), GR_SHAPE(B, 7), GR_SHAPE(B, 7, 3), 30},
         {gr_MultiHeadAttention(2, .key_dim = 3, .value_dim = 5, .output_dim = 7), GR_SHAPE(B, 9, 4), GR_SHAPE(B, 9, 7),
             2 * 2 * (4 * 3 + 3) + 2 * (4 * 5 + 5) + 2 * 5 * 7 + 7},
+        {gr_MultiHeadAttention(2, .key_dim = 3), GR_SHAPE(B, 3, 5, 4), GR_SHAPE(B, 3, 5, 4),
+            2 * 3 * (4 * 3 + 3) + 2 * 3 * 4 + 4},
+        {gr_MultiHeadAttention(1, .key_dim = 2, .attention_axes = GR_SHAPE(1)), GR_SHAPE(B, 3, 5, 4),
+            GR_SHAPE(B, 3, 5, 4), 3 * (4 * 2 + 2) + 2 * 4 + 4},
         {gr_Permute(GR_SHAPE(2, 1)), GR_SHAPE(B, 7, 3), GR_SHAPE(B, 3, 7), 0},
         {gr_RepeatVector(4), GR_SHAPE(B, 3), GR_SHAPE(B, 4, 3), 0},
     };
@@ -147,8 +151,15 @@ static void mistakes_name_layer_argument_and_what_was_expected(void)
         {gr_Add(), image, "Add: argument in: expected two or more tensors and one result, found 1 and 1"},
         {gr_Concatenate(), image, "Concatenate: argument in: expected two or more tensors"},
         {gr_Softmax(.axis = 7), image, "axes"},
-        {gr_MultiHeadAttention(2, .key_dim = 3), image,
+        {gr_MultiHeadAttention(2, .key_dim = 3), flat,
             "MultiHeadAttention: argument query: expected [B, tokens, size]"},
+        {gr_MultiHeadAttention(2, .key_dim = 3, .attention_axes = GR_SHAPE(2)), line,
+            "MultiHeadAttention: argument attention_axes: expected axes of query between the first and the last, each "
+            "once, found [2]"},
+        {gr_MultiHeadAttention(2, .key_dim = 3, .attention_axes = GR_SHAPE(0)), image, "each once, found [0]"},
+        {gr_MultiHeadAttention(2, .key_dim = 3, .attention_axes = GR_SHAPE(1, -3)), image, "each once, found [1, "},
+        {gr_MultiHeadAttention(2, .key_dim = 3, .use_causal_mask = true), image,
+            "MultiHeadAttention: argument use_causal_mask: expected one axis of tokens, found several"},
         {gr_MultiHeadAttention(2), line, "key_dim"},
         {gr_MultiHeadAttention(0, .key_dim = 3), line, "num_heads"},
         {gr_MultiHeadAttention(2, .key_dim = 3, .dropout = 1.5), line, "dropout"},
@@ -184,6 +195,73 @@ static void attention_takes_a_mask_and_refuses_what_does_not_fit(void)
     CU_ASSERT_PTR_EQUAL(gr_merge(&t.build, layer, q, v, v, mask, q), GR_BAD);
     GR_EXPECT(strstr(gr_error_message(), "MultiHeadAttention: argument in: expected query, value, key and mask"), "%s",
         gr_error_message());
+    end(&t);
+}
+
+/* Attention along axis 2 is that of as many sequences as there are places along axis 1; along both, that of one. */
+static void attention_axes_are_more_batches_or_more_tokens(void)
+{
+    const struct {
+        const char *why;
+        gr_shape axes, mask, tokens, token_mask;
+    } rows[] = {
+        {"along the second", GR_DIMS(2), GR_DIMS(2, 3, 4, 4), GR_DIMS(6, 4, 5), GR_DIMS(6, 4, 4)},
+        {"with a mask of heads", GR_DIMS(-2), GR_DIMS(2, 3, 2, 4, 4), GR_DIMS(6, 4, 5), GR_DIMS(6, 2, 4, 4)},
+        {"with one mask for all", GR_DIMS(2), GR_DIMS(4, 4), GR_DIMS(6, 4, 5), GR_DIMS(4, 4)},
+        {"along both", GR_DIMS(1, 2), GR_DIMS(2, 3, 4, 3, 4), GR_DIMS(2, 12, 5), GR_DIMS(2, 12, 12)},
+        {"along all", {0}, GR_DIMS(3, 4, 3, 4), GR_DIMS(2, 12, 5), GR_DIMS(12, 12)},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        trace t;
+        begin(&t);
+        gr_array *data = gr_array_new(GR_F32, GR_SHAPE(2, 3, 4, 5)), *hides = gr_array_new(GR_BOOL, rows[i].mask);
+        for (int64_t k = 0; k < gr_array_size(data); k++)
+            ((float *)gr_array_data(data))[k] = (float)(k * 37 % 23) / 10 - 1;
+        for (int64_t k = 0; k < gr_array_size(hides); k++)
+            ((uint8_t *)gr_array_data(hides))[k] = k * 7 % 3 != 0;
+        gr_tensor *x = gr_constant(t.tape, data), *mask = gr_constant(t.tape, hides);
+        gr_tensor *apart = gr_reshape(x, rows[i].tokens), *y[2];
+        y[0] =
+            gr_merge(&t.build, gr_MultiHeadAttention(2, .key_dim = 3, .attention_axes = rows[i].axes), x, x, x, mask);
+        y[1] = gr_merge(&t.build, gr_MultiHeadAttention(2, .key_dim = 3), apart, apart, apart,
+            gr_reshape(mask, rows[i].token_mask));
+        for (int k = 0; k < t.store.n / 2; k++) { /* the same weights */
+            gr_array *w = gr_variable_get(t.store.variable[k]);
+            gr_variable_set(t.store.variable[k + t.store.n / 2], w);
+            gr_array_free(w);
+        }
+        gr_array *got = gr_eval(y[0]), *want = gr_eval(y[1]);
+        if (GR_EXPECT(got && want && gr_shape_equal(gr_array_shape(got), GR_SHAPE(2, 3, 4, 5)), "%s: %s", rows[i].why,
+                gr_error_message()))
+            GR_EXPECT(memcmp(gr_array_data(got), gr_array_data(want), 120 * sizeof(float)) == 0, "%s: other numbers",
+                rows[i].why);
+        gr_array_free(data), gr_array_free(hides), gr_array_free(got), gr_array_free(want);
+        end(&t);
+    }
+}
+
+static void attention_names_axes_that_do_not_fit(void)
+{
+    trace t;
+    begin(&t);
+    gr_tensor *q = gr_input(t.tape, GR_F32, GR_SHAPE(B, 3, 4, 6), "q");
+    const struct {
+        gr_shape value, key, axes;
+        const char *text;
+    } rows[] = {
+        {GR_DIMS(B, 4, 6), GR_DIMS(B, 4, 6), {0}, "argument value: expected as many axes as query has"},
+        {GR_DIMS(B, 2, 4, 6), GR_DIMS(B, 2, 4, 6), GR_DIMS(2), "argument value: expected query's sizes along the axes"},
+        {GR_DIMS(B, 3, 5, 6), GR_DIMS(B, 2, 5, 6), GR_DIMS(2), "argument key: expected query's sizes along the axes"},
+        {GR_DIMS(B, 2, 6, 6), GR_DIMS(B, 3, 4, 6), {0}, "argument key: expected as many tokens as value has"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        gr_tensor *v = gr_input(t.tape, GR_F32, rows[i].value, "v"), *k = gr_input(t.tape, GR_F32, rows[i].key, "k");
+        CU_ASSERT_PTR_EQUAL(
+            gr_merge(&t.build, gr_MultiHeadAttention(2, .key_dim = 3, .attention_axes = rows[i].axes), q, v, k),
+            GR_BAD);
+        GR_EXPECT(strstr(gr_error_message(), rows[i].text), "row %d: %s", (int)i, gr_error_message());
+        gr_error_clear();
+    }
     end(&t);
 }
 
@@ -255,4 +333,5 @@ GR_SUITE("models/layers: pictures, merging, embedding", GR_TEST(shapes_and_weigh
     GR_TEST(activations_as_layers_have_their_formulas), GR_TEST(merging_layers_take_any_number_of_inputs),
     GR_TEST(an_embedding_refuses_what_is_not_in_its_table), GR_TEST(mistakes_name_layer_argument_and_what_was_expected),
     GR_TEST(merging_what_does_not_fit_is_an_error), GR_TEST(attention_takes_a_mask_and_refuses_what_does_not_fit),
+    GR_TEST(attention_axes_are_more_batches_or_more_tokens), GR_TEST(attention_names_axes_that_do_not_fit),
     GR_TEST(training_gives_the_same_bits_on_any_number_of_threads))

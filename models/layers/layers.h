@@ -197,21 +197,23 @@ extern GR_API const gr_layer_kind gr_TimeDistributed_kind;
 
 /* Attention of several heads between query and value: each head attends with projections of its own, and what they give
  * goes through one more.  gr_apply(b, layer, x) of a sequence to itself, or gr_apply_n of 2 to 4 tensors:
- *   query    float [B, T, d] -> [B, T, output_dim]
+ *   query    float [B, T, d] -> [B, T, output_dim]; there may be several axes of tokens in place of T and S
  *   value    [B, S, d'] (query), key [B, S, d''] (value); mask, bool: false hides a key, [B, T, S], [T, S] or
  *            [B, num_heads, T, S], 1 in place of any
  *   weights  query_kernel [d, num_heads, key_dim], query_bias [num_heads, key_dim], the same of key and value
  *            (value_dim), output_kernel [num_heads, value_dim, output_dim], output_bias [output_dim]
  *   options  value_dim (key_dim), output_dim (d), no_bias, use_causal_mask: query i sees the keys 0 .. i only; dropout
- *            of the probabilities in training, which takes O(T S) memory. Keras's attention_axes are always the tokens
- *   errors   GR_EARG for other counts of tensors, GR_ESHAPE for other ranks and sizes
- *   source   Vaswani et al. 2017, arXiv:1706.03762 */
+ *            of the probabilities in training, which takes O(T S) memory; attention_axes of query, all but the first
+ * and the last: along the others, which value and key share, tokens attend to those in the same place only. A mask is
+ * then [B, others.., T.., S..]. The causal mask is along the axis attended over, one alone errors   GR_EARG for other
+ * counts of tensors, GR_ESHAPE for other ranks and sizes source   Vaswani et al. 2017, arXiv:1706.03762 */
 typedef struct {
     gr_layer base;
     int num_heads, key_dim; /* >= 1 */
     int value_dim, output_dim;
     double dropout; /* 0 .. 1 */
     bool no_bias, use_causal_mask;
+    gr_shape attention_axes; /* GR_SHAPE(2), GR_SHAPE(1, 2), -2 is the one before the last; none: all */
     const char *kernel_initializer, *bias_initializer; /* glorot_uniform, zeros */
     const gr_initializer *kernel_initializer_spec, *bias_initializer_spec;
     const char *name;
