@@ -70,6 +70,14 @@ static const struct {
     {"one pixel under a padded kernel", {1, 1, 1, 3, 3, 3, 1, 1, 40, 1, 1, 1, 1, 1, 1, 1}},
     {"many columns of few channels", {1, 3, 75, 2, 3, 3, 1, 73, 130, 1, 1, 1, 1, 0, 0, 1}},
     {"a band of several pieces", {1, 40, 64, 24, 3, 3, 40, 64, 3, 1, 1, 1, 1, 1, 1, 1}},
+    {"same 3x3, more rows than slide together", {2, 18, 12, 17, 3, 3, 18, 12, 34, 1, 1, 1, 1, 1, 1, 1}},
+    {"two taps side by side", {1, 11, 25, 9, 2, 2, 10, 24, 35, 1, 1, 1, 1, 0, 0, 1}},
+    {"stride between rows only", {1, 15, 12, 20, 3, 3, 8, 12, 20, 2, 1, 1, 1, 1, 1, 1}},
+    {"dilation between rows only, groups", {1, 12, 12, 24, 3, 3, 12, 12, 36, 1, 1, 2, 1, 2, 1, 2}},
+    {"pixels of x at the end that are not used", {2, 13, 13, 35, 3, 3, 10, 9, 16, 1, 1, 1, 1, 0, 0, 1}},
+    {"dX of pixels beside the taps", {1, 13, 14, 16, 3, 3, 8, 9, 16, 1, 1, 1, 1, 0, 0, 1}},
+    {"padding beyond the taps", {1, 9, 12, 16, 3, 3, 14, 17, 16, 1, 1, 1, 1, 4, 4, 1}},
+    {"dX of stride 2 by few taps side by side", {2, 12, 12, 19, 3, 3, 6, 6, 22, 2, 2, 1, 1, 0, 0, 1}},
     {"unused rows and columns at the end", {1, 9, 9, 3, 2, 2, 3, 3, 5, 3, 3, 1, 1, 0, 0, 1}},
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };

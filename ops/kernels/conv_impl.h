@@ -189,7 +189,11 @@ static int64_t NAME(weight_rows)(const NAME(gather) *g)
     return g->nr > 0 ? (g->nr - 1) * g->tap_row + (g->ns - 1) * g->tap_col + g->depth : 0;
 }
 
-static void NAME(gather_all)(const NAME(gather) *g, const NAME(room) *room)
+#ifdef GR_VEC_512
+#include "ops/kernels/slide_impl.h"
+#endif
+
+static void NAME(gather_tiles)(const NAME(gather) *g, const NAME(room) *room)
 {
     const bool copy = NAME(leaves)(g) && g->nr > 0 && g->depth > 0;
     const int64_t rows = copy ? NAME(band_rows)(g) : g->rows;
@@ -212,6 +216,17 @@ static void NAME(gather_all)(const NAME(gather) *g, const NAME(room) *room)
             c += n;
         }
     }
+}
+
+static void NAME(gather_all)(const NAME(gather) *g, const NAME(room) *room)
+{
+    NAME(gather) rest = *g;
+#ifdef GR_VEC_512
+    const int64_t done = NAME(slide_gather)(g);
+    rest.w += done, rest.out += done, rest.channels -= done;
+#endif
+    if (rest.channels > 0)
+        NAME(gather_tiles)(&rest, room);
 }
 
 #include "ops/kernels/depthwise_impl.h"
@@ -496,8 +511,17 @@ static void NAME(conv_dw)(const gr__conv *c, const gr__conv_part *p)
         }
         for (int64_t q = p->c0 / width; q < c->groups && q * width < p->c1; q++) {
             const int64_t first = most(p->c0, q * width);
+            int64_t done = 0;
             g.in.at = x + q * depth, g.channels = least(p->c1, (q + 1) * width) - first;
-            NAME(dw_image)(c, &g, dy + first, (T *)p->out + first, goes_on, &room, p);
+#ifdef GR_VEC_512
+            if (p->r0 <= 0 && p->r1 >= c->kh * c->kw * depth) {
+                g.w_row = c->o;
+                done = NAME(slide_image)(&g, dy + first, (T *)p->out + first, goes_on);
+                g.channels -= done;
+            }
+#endif
+            if (g.channels > 0)
+                NAME(dw_image)(c, &g, dy + first + done, (T *)p->out + first + done, goes_on, &room, p);
         }
     }
 }
