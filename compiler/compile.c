@@ -23,7 +23,7 @@ struct gr_program {
     gr__plan *plan[PLANS]; /* latest first */
     int n_fixed;
     gr__plan **fixed; /* of gr__program_fix */
-    gr__room room;    /* of runs on the plans of the last sizes, one at a time */
+    gr__room own, *room; /* of runs on the plans of the last sizes, one at a time: its own, or one that is shared */
     uint64_t runs;
     int64_t batch_hint;
     char *dump; /* GRAPE_DUMP's folder for this program; NULL */
@@ -201,7 +201,8 @@ gr_program *gr_program_new_at(gr_at at, gr_tape *t, const gr_program_opts *opts)
     p->frozen = opts->frozen;
     p->batch_hint = opts->max_batch;
     p->nan_check = getenv("GRAPE_NANCHECK") != NULL;
-    gr_status s = gr__room_init(&p->room, p->threads) && p->name ? gr__graph_trace(&p->graph, t, opts) : GR_EMEM;
+    p->room = &p->own;
+    gr_status s = p->name ? gr__graph_trace(&p->graph, t, opts) : GR_EMEM;
     if (s == GR_OK)
         s = find_dump(p);
     if (s == GR_OK)
@@ -218,6 +219,8 @@ static void end_plan(const gr_program *p, gr__plan *plan)
 {
     if (plan->profile)
         gr__profile_tell(plan->profile, plan, p->name);
+    if (p->room->set_for == plan)
+        p->room->set_for = NULL; /* another plan may come to lie where this one did */
     gr__plan_free(plan);
 }
 
@@ -230,7 +233,7 @@ void gr_program_free(gr_program *p)
     for (int i = 0; i < p->n_fixed; i++)
         end_plan(p, p->fixed[i]);
     gr__free(p->fixed);
-    gr__room_clear(&p->room);
+    gr__room_clear(&p->own);
     gr__graph_free(&p->graph);
     gr__free(p->name);
     gr__free(p->dump);
@@ -264,17 +267,15 @@ static gr__plan *plan_for(gr_program *p, int64_t batch)
     gr__plan *plan = i < p->n_plans ? p->plan[i] : NULL;
     if (!plan) {
         plan = make_plan(p, batch);
-        if (plan && !gr__room_fit(&p->room, plan)) {
+        if (plan && !gr__room_fit(p->room, plan)) {
             gr__plan_free(plan);
             plan = NULL;
         }
         if (!plan)
             return NULL;
         dump_plan(p, plan);
-        if (p->n_plans == PLANS) {
-            gr__plan_free(p->plan[--p->n_plans]);
-            p->room.set_for = NULL; /* the next plan may lie where that one did */
-        }
+        if (p->n_plans == PLANS)
+            end_plan(p, p->plan[--p->n_plans]);
         i = p->n_plans++;
     }
     for (; i > 0; i--)
@@ -375,16 +376,36 @@ int gr__program_threads(const gr_program *p)
     return p->threads;
 }
 
+static gr_status run_in_turn(
+    gr_program *p, int64_t batch, const gr_buffer *in, const gr_buffer *out, uint64_t seed, uint64_t step)
+{
+    gr__plan *plan = plan_for(p, batch);
+    if (!plan)
+        return gr_error() != GR_OK ? gr_error() : GR_ESTATE;
+    gr__run run = {.plan = plan, .seed = seed, .step = step, .profile = plan->profile};
+    return run_plan(p, &run, p->room, in, out);
+}
+
 gr_status gr__program_run(gr_program *p, const gr_buffer *in, const gr_buffer *out, uint64_t seed, uint64_t step)
 {
     int64_t batch;
     GR_TRY(find_batch(p, in, &batch));
     GR_TRY(check_outputs(p, out, batch));
-    gr__plan *plan = plan_for(p, batch);
-    if (!plan)
-        return gr_error() != GR_OK ? gr_error() : GR_ESTATE;
-    gr__run run = {.plan = plan, .seed = seed, .step = step, .profile = plan->profile};
-    return run_plan(p, &run, &p->room, in, out);
+    GR_CHECK(!atomic_exchange_explicit(&p->room->busy, true, memory_order_acquire), GR_ESTATE,
+        "program %s: expected one run at a time of a program, or of a model's, found another under way", p->name);
+    gr_status s = run_in_turn(p, batch, in, out, seed, step);
+    atomic_store_explicit(&p->room->busy, false, memory_order_release);
+    return s;
+}
+
+gr_status gr__program_share(gr_program *p, gr__room *room)
+{
+    for (int i = 0; i < p->n_plans; i++)
+        if (!gr__room_fit(room, p->plan[i]))
+            return GR_EMEM;
+    gr__room_clear(&p->own);
+    p->room = room;
+    return GR_OK;
 }
 
 gr_status gr__program_fix(gr_program *p, int n, const int64_t *batch)
@@ -403,21 +424,14 @@ gr_status gr__program_fix(gr_program *p, int n, const int64_t *batch)
 
 gr__room *gr__program_room(const gr_program *p)
 {
-    gr__room *r = gr__alloc(1, sizeof *r);
-    bool fits = r && gr__room_init(r, p->threads);
+    gr__room *r = gr__room_new();
+    bool fits = r != NULL;
     for (int i = 0; fits && i < p->n_fixed; i++)
         fits = gr__room_fit(r, p->fixed[i]);
     if (fits)
         return r;
     gr__room_free(r);
     return NULL;
-}
-
-void gr__room_free(gr__room *r)
-{
-    if (r)
-        gr__room_clear(r);
-    gr__free(r);
 }
 
 gr_status gr__program_run_in(const gr_program *p, gr__room *room, int which, const gr_buffer *in, const gr_buffer *out,

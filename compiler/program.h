@@ -79,15 +79,21 @@ GR_API gr_status gr_program_dot_at(gr_at at, gr_program *p, const char *file);
 /* The form that training loops use: raw row-major buffers, read in place; data of out[i] may be NULL, else it has room
  * for out[i].shape, which is checked. Random numbers are those of (seed, step). No heap allocation for a known batch
  * size. */
+typedef struct gr__room gr__room;
 gr_status gr__program_run(
     gr_program *p, const gr_buffer *in, const gr_buffer *out, uint64_t seed, uint64_t step);
+/* A program has a room of its own to run in, the memory of its intermediate values. Programs that never run at the same
+ * time, as those of a model, may share one, which grows to what the largest needs; it is freed after them. A run that
+ * finds another in the room is an error. */
+gr__room *gr__room_new(void);
+void gr__room_free(gr__room *r);
+int64_t gr__room_bytes(const gr__room *r);
+gr_status gr__program_share(gr_program *p, gr__room *room);
 /* Several runs at once, for models/predictor.c: gr__program_fix, once, makes plans of n sizes that stay; a room is
  * the memory of one run of any of them. A run on plan `which` takes buffers of that size, unchecked, allocates nothing,
  * and runs in different rooms may go on at the same time. Only one of those is profiled. */
-typedef struct gr__room gr__room;
 gr_status gr__program_fix(gr_program *p, int n, const int64_t *batch);
 gr__room *gr__program_room(const gr_program *p);
-void gr__room_free(gr__room *r);
 gr_status gr__program_run_in(const gr_program *p, gr__room *room, int which, const gr_buffer *in, const gr_buffer *out,
     uint64_t seed, bool profiled);
 /* Has it a user's op whose eval may not run beside itself? */

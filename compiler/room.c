@@ -8,15 +8,8 @@ enum { PAGE = 4096 }; /* what different threads write lies apart */
 /* What an eval gets for a buffer of no bytes when the arena has none either: C's memory functions refuse NULL. */
 static _Alignas(64) char nothing[64];
 
-bool gr__room_init(gr__room *r, int threads)
-{
-    *r = (gr__room){.threads = threads, .scratch = gr__alloc(threads, sizeof *r->scratch)};
-    return r->scratch != NULL;
-}
-
 void gr__room_clear(gr__room *r)
 {
-    gr__free(r->scratch);
     gr__free(r->data);
     gr__free(r->arg);
     gr__free_aligned(r->block);
@@ -25,20 +18,21 @@ void gr__room_clear(gr__room *r)
 
 /* One block for all, so that scratch lies on the arena's huge pages. Its contents are not kept: every run writes before
  * it reads. */
-static bool grow(gr__room *r, int64_t arena_bytes, int64_t scratch_bytes)
+static bool grow(gr__room *r, int64_t arena_bytes, int64_t scratch_bytes, int threads)
 {
     int64_t apart, all, total;
-    if (!gr__round_up(scratch_bytes, PAGE, &apart) || !gr__mul(apart, r->threads, &all) ||
+    if (!gr__round_up(scratch_bytes, PAGE, &apart) || !gr__mul(apart, threads, &all) ||
         !gr__add(all, arena_bytes, &total))
         return gr_fail(GR_EMEM, (gr_at){0}, "out of memory: scratch of %lld bytes for each of %d threads",
-                   (long long)scratch_bytes, r->threads) == GR_OK;
+                   (long long)scratch_bytes, threads) == GR_OK;
     char *block = gr__alloc_aligned(total);
     if (!block)
         return false;
     gr__free_aligned(r->block);
     r->block = block;
-    for (int t = 0; t < r->threads; t++)
+    for (int t = 0; t < threads; t++)
         r->scratch[t] = block + t * apart;
+    r->threads = threads;
     r->scratch_bytes = scratch_bytes;
     r->arena = block + all;
     r->arena_bytes = arena_bytes;
@@ -49,7 +43,9 @@ bool gr__room_fit(gr__room *r, const gr__plan *p)
 {
     int64_t arena = p->bytes > r->arena_bytes ? p->bytes : r->arena_bytes;
     int64_t scratch = p->scratch > r->scratch_bytes ? p->scratch : r->scratch_bytes;
-    if ((arena > r->arena_bytes || scratch > r->scratch_bytes) && !grow(r, arena, scratch))
+    int threads = p->threads > r->threads ? p->threads : r->threads;
+    if ((arena > r->arena_bytes || scratch > r->scratch_bytes || threads > r->threads) &&
+        !grow(r, arena, scratch, threads))
         return false;
     if (p->n_buffers > r->n_data) {
         void **more = gr__resize(r->data, p->n_buffers, sizeof *more);
@@ -109,4 +105,21 @@ void gr__room_set(gr__room *r, const gr__plan *p, const gr_buffer *in)
         for (int k = 0; o && k < o->node->n_in + o->node->n_out; k++)
             r->arg[o->first_arg + k].data = o->arg_buffer[k] < 0 ? NULL : r->data[o->arg_buffer[k]];
     }
+}
+
+int64_t gr__room_bytes(const gr__room *r)
+{
+    return r ? r->arena_bytes + r->threads * r->scratch_bytes : 0;
+}
+
+gr__room *gr__room_new(void)
+{
+    return gr__alloc(1, sizeof(gr__room));
+}
+
+void gr__room_free(gr__room *r)
+{
+    if (r)
+        gr__room_clear(r);
+    gr__free(r);
 }

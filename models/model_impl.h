@@ -42,6 +42,7 @@ struct gr_model {
     gr_variable *loss_sum, *loss_count; /* float64 accumulators: sum of loss times rows, rows */
     gr_variable *metric_sum[GR_MAX_METRICS], *metric_count[GR_MAX_METRICS];
     gr__step *steps;
+    gr__room *room; /* of all steps' runs, one at a time */
 };
 
 /* The layers of a sequential model function. */

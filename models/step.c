@@ -221,7 +221,8 @@ static gr_status compile(gr__step *s, gr_model *m, gr_at at)
         s->result_dtype = gr_dtype_of(result);
         s->result_shape = gr_shape_of(result);
         s->program = gr_program_new_at(at, r.t, &o);
-        status = s->program ? GR_OK : gr_error();
+        m->room = m->room ? m->room : gr__room_new();
+        status = s->program && m->room ? gr__program_share(s->program, m->room) : gr_error();
     }
     gr__build_end(&b);
     gr_tape_free(r.t);
@@ -268,6 +269,7 @@ gr__step *gr__step_get(gr_model *m, gr__mode mode, const gr_data *data, int outp
         s->shape[s->n_in++] = input_shape(mode, arrays[i]);
     }
     if (compile(s, m, at) != GR_OK) {
+        gr_program_free(s->program);
         gr__free(s);
         return NULL;
     }
@@ -289,6 +291,8 @@ void gr__steps_free(gr_model *m)
         gr__free(m->steps);
         m->steps = next;
     }
+    gr__room_free(m->room);
+    m->room = NULL;
 }
 
 gr_status gr__step_run(

@@ -302,6 +302,52 @@ static void hooks_run_in_keras_order(void)
     free_clouds(&c);
 }
 
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* What a model of its own takes for one thing alone: bytes of arena and scratch. */
+static int64_t room_of_evaluation(const clouds *c, int64_t batch)
+{
+    gr_model *m = make_model();
+    gr_evaluate(m, c->data, .batch_size = batch);
+    int64_t bytes = gr__room_bytes(m->room);
+    gr_model_free(m);
+    return bytes;
+}
+
+static uint64_t fit_once(gr_model *m, gr_data data, float validation)
+{
+    gr_history_free(gr_fit(m, data, .epochs = 2, .batch_size = 100, .validation_split = validation,
+        .validation_batch_size = 20, .verbose = GR_VERBOSE_SILENT));
+    return gr_model_weights_hash(m);
+}
+
+static void all_steps_of_a_model_run_in_one_room(void)
+{
+    clouds c = make_clouds();
+    gr_array *x = gr_array_slice(c.x, 0, 0, 300, 1), *y = gr_array_slice(c.y, 0, 0, 300, 1);
+    gr_array *tested_x = gr_array_slice(c.x, 0, 300, ROWS, 1), *tested_y = gr_array_slice(c.y, 0, 300, ROWS, 1);
+    gr_data smaller = gr_xy(GR_LIST(x), GR_LIST(y)), tested = gr_xy(GR_LIST(tested_x), GR_LIST(tested_y));
+    gr_model *m = make_model(), *other = make_model();
+    uint64_t hash = fit_once(m, smaller, 0);
+    const int64_t training = gr__room_bytes(m->room), testing = room_of_evaluation(&c, ROWS);
+    CU_ASSERT(training > 10000 && testing > 10000);
+    gr_history_free(gr_fit(other, smaller, .epochs = 2, .batch_size = 100, .validation_data = tested,
+        .validation_batch_size = 20, .verbose = GR_VERBOSE_SILENT));
+    CU_ASSERT_EQUAL(gr_model_weights_hash(other), hash); /* nothing is left of validation's numbers */
+    CU_ASSERT_EQUAL(gr__room_bytes(other->room), training);
+    CU_ASSERT(fit_once(m, c.data, 0.1f) != hash);
+    CU_ASSERT_EQUAL(gr__room_bytes(m->room), training); /* data of another size, and a validation step */
+    gr_evaluate(m, c.data, .batch_size = ROWS);
+    GR_EXPECT(gr__room_bytes(m->room) >= testing && gr__room_bytes(m->room) < testing + training,
+        "%lld bytes after training of %lld and testing of %lld", (long long)gr__room_bytes(m->room),
+        (long long)training, (long long)testing);
+    gr_compile(m, .optimizer = gr_SGD(), .loss = "categorical_crossentropy");
+    CU_ASSERT_EQUAL(gr__room_bytes(m->room), 0);
+    gr_model_free(m), gr_model_free(other);
+    gr_array_free(x), gr_array_free(y), gr_array_free(tested_x), gr_array_free(tested_y);
+    free_clouds(&c);
+}
+
 static void predict_has_hooks_too(void)
 {
     clouds c = make_clouds();
@@ -463,6 +509,7 @@ GR_SUITE("models/fit.c", GR_TEST(training_learns_and_history_has_one_value_per_e
     GR_TEST(the_same_seed_gives_the_same_bits_on_any_number_of_threads), GR_TEST(a_step_allocates_nothing),
     GR_TEST(the_reported_loss_is_the_mean_over_samples_also_with_a_short_last_batch),
     GR_TEST(predictions_are_rows_in_order_whatever_the_batch), GR_TEST(one_program_predicts_any_number_of_rows),
+    GR_TEST(all_steps_of_a_model_run_in_one_room),
     GR_TEST(validation_takes_the_last_rows_before_any_shuffle), GR_TEST(images_may_stay_bytes_and_labels_integers),
     GR_TEST(sample_weights_act_inside_each_batch), GR_TEST(a_model_can_be_trained_in_float64),
     GR_TEST(hooks_run_in_keras_order), GR_TEST(stopping_mid_epoch_still_ends_the_epoch),

@@ -1,6 +1,7 @@
 /* Programs against node-by-node evaluation, with a few ops of the test's own. */
 #include "autograd/grad.h"
 #include "compiler/program.h"
+#include "compiler/room.h"
 #include "core/mem.h"
 #include "core/node.h"
 #include "ops/ops.h"
@@ -96,6 +97,56 @@ static void a_second_run_of_a_batch_size_allocates_nothing(void)
     CU_ASSERT_EQUAL(gr_allocation_count(), before);
     gr_array_free(a), gr_array_free(small), gr_array_free(y), gr_array_free(y2);
     gr_program_free(p), gr_tape_free(t), gr_variable_free(v);
+}
+
+/* Opaque nodes (refuse) have arguments in the room, which belong to the plan that ran last. */
+static gr_program *doubling(int times_over)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, 3), "x"), *y = x;
+    for (int i = 0; i < times_over; i++) {
+        gr_tensor *same = gr_apply_op(&refuse_op, NULL, 1, &y);
+        y = plus(same, same);
+    }
+    gr_program *p = gr_program_new(t, .inputs = {x}, .outputs = {y}, .verify = true);
+    gr_tape_free(t);
+    return p;
+}
+
+static bool doubles(gr_program *p, int64_t rows, float factor)
+{
+    gr_array *x = numbers(rows, 3, 1), *y = numbers(rows, 3, 0);
+    bool good = run_one(p, x, y);
+    for (int64_t i = 0; good && i < rows * 3; i++)
+        good = gr_array_at(y, i) == (double)(factor * (float)(i + 1));
+    gr_array_free(x), gr_array_free(y);
+    return good;
+}
+
+static void programs_that_share_a_room_run_in_turn(void)
+{
+    gr__room *room = gr__room_new();
+    gr_program *one = doubling(1), *three = doubling(3);
+    CU_ASSERT_FATAL(room && one && three && doubles(one, 4, 2)); /* in its own */
+    CU_ASSERT_EQUAL(gr__room_bytes(room), 0);
+    CU_ASSERT(gr__program_share(one, room) == GR_OK && gr__program_share(three, room) == GR_OK);
+    int64_t small = gr__room_bytes(room);
+    for (int64_t rows = 4; rows < 12; rows += 4)
+        CU_ASSERT(doubles(one, rows, 2) && doubles(three, rows, 8) && doubles(one, rows, 2));
+    gr_array *x = numbers(8, 3, 1), *y = numbers(8, 3, 0);
+    CU_ASSERT(small > 0 && gr__room_bytes(room) > small);
+    int64_t before = gr_allocation_count();
+    CU_ASSERT(run_one(one, x, y) && run_one(three, x, y) && gr_allocation_count() == before);
+    room->busy = true; /* as in an eval, or in another thread */
+    CU_ASSERT(!run_one(one, x, y) && gr_error() == GR_ESTATE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(gr_error_message(), "expected one run at a time of a program, or of a model's"));
+    gr_error_clear();
+    room->busy = false;
+    gr_program_free(three);
+    gr_program *last = doubling(2);
+    CU_ASSERT(gr__program_share(last, room) == GR_OK && doubles(last, 8, 4) && doubles(one, 8, 2));
+    gr_array_free(x), gr_array_free(y);
+    gr_program_free(one), gr_program_free(last), gr__room_free(room);
 }
 
 static void inputs_that_disagree_on_the_batch_size_are_refused(void)
@@ -411,6 +462,7 @@ GR_SUITE("compiler/compile.c", GR_TEST(every_failed_allocation_is_an_error_and_n
     GR_TEST(two_programs_run_in_two_threads_at_once), GR_TEST(the_first_nan_is_reported_with_its_op_and_place),
     GR_TEST(dumps_show_every_stage), GR_TEST(a_program_serves_every_batch_size),
     GR_TEST(a_second_run_of_a_batch_size_allocates_nothing),
+    GR_TEST(programs_that_share_a_room_run_in_turn),
     GR_TEST(inputs_that_disagree_on_the_batch_size_are_refused), GR_TEST(a_needed_input_that_is_not_listed_is_an_error),
     GR_TEST(assignments_are_committed_together), GR_TEST(a_variable_may_be_assigned_what_reads_all_of_it),
     GR_TEST(the_last_of_several_assignments_stays), GR_TEST(a_refused_datum_drops_every_commit_and_names_the_place),

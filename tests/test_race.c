@@ -359,7 +359,7 @@ static bool machine_new(machine *m, const graph *g, const gr__plan *p)
     *m = (machine){.plan = p};
     for (int i = 0; i < g->n_inputs; i++)
         in[i] = (gr_buffer){gr_array_dtype(g->value[i]), gr_array_shape(g->value[i]), gr_array_data(g->value[i])};
-    if (!gr__room_init(&m->room, p->threads) || !gr__room_fit(&m->room, p))
+    if (!gr__room_fit(&m->room, p))
         return false;
     gr__room_set(&m->room, p, in);
     m->run = (gr__run){.plan = p, .arg = m->room.arg, .data = m->room.data, .scratch = m->room.scratch, .seed = 1};
