@@ -46,6 +46,8 @@ static const struct {
     {"reuse", GR_PASS_REUSE},
     {"serial", GR_PASS_SERIAL},
     {"examples", GR_PASS_EXAMPLES},
+    {"remat", GR_PASS_REMAT},
+    {"keep", GR_PASS_KEEP},
 };
 
 /* "-cse,-fuse": passes left out. Unknown names get one warning, since a typing mistake would go unseen. */
@@ -65,7 +67,7 @@ static unsigned passes_of_environment(void)
         if (!known)
             gr_log_write(GR_LOG_WARNING,
                 "GRAPE_PASSES: expected -simplify, -inexact, -fold, -cse, -fuse, -strips, -views, "
-                "-inplace, -reuse, -serial, -examples; found %.*s",
+                "-inplace, -reuse, -serial, -examples, -remat, -keep; found %.*s",
                 (int)n, s);
         s += n + (s[n] == ',');
     }
@@ -100,6 +102,10 @@ static gr_status freeze(gr_program *p)
 {
     return gr__pass_freeze(&p->graph, !(p->off & GR_PASS_FOLD), !(p->off & GR_PASS_INEXACT));
 }
+static gr_status remat(gr_program *p)
+{
+    return gr__pass_remat(&p->graph, p->off & GR_PASS_KEEP);
+}
 static gr_status compact(gr_program *p)
 {
     return gr__graph_rebuild(&p->graph, NULL, NULL);
@@ -116,6 +122,7 @@ static const struct {
     {"cse", GR_PASS_CSE, cse},
     {"freeze", 0, freeze},
     {"simplify", GR_PASS_SIMPLIFY, simplify},
+    {"remat", GR_PASS_REMAT, remat},
     {"compact", 0, compact},
 };
 

@@ -174,7 +174,7 @@ static int64_t live_bytes(const set *s)
     int64_t live = 0, most = 0, bytes[GR__GROUP_NODES];
     int last[GR__GROUP_NODES];
     for (int i = 0; i < s->n; i++) {
-        bool kept = s->l->form[i] && !s->l->partial[i];
+        bool kept = s->l->form[i] && !s->l->partial[i] && !gr__as_if_read(at(s, i));
         bytes[i] = kept ? count_of(s, at(s, i)->value) / s->examples * (s->l->f64 ? 8 : 4) : 0;
         last[i] = i;
         for (int k = 0; k < at(s, i)->node->n_in; k++) {

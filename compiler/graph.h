@@ -40,6 +40,7 @@ gr_status gr__pass_simplify(gr__graph *g, bool inexact);
 gr_status gr__pass_fold(gr__graph *g);
 gr_status gr__pass_cse(gr__graph *g);
 gr_status gr__pass_freeze(gr__graph *g, bool fold, bool absorb);
+gr_status gr__pass_remat(gr__graph *g, bool small_too);
 gr_status gr__graph_verify(const gr__graph *g, const char *after);
 
 /* GRAPE_PASS_LIMIT and the like, which find a fault by halving: how many are done; all if it is not set. */

@@ -79,22 +79,45 @@ static bool kept_anyway(const state *s, int from, int to)
     return false;
 }
 
+static double bytes_of(const gr__plan *p, int id)
+{
+    const gr__value *v = &p->value[p->node[id].value];
+    return (double)(v->count * gr_dtype_size(v->dtype));
+}
+
+/* What is computed again (a clone) for a product or an op that stays alone is made where its operand is read anyway,
+ * which is then not needed any longer. */
+static void find_sibling(state *s, int id)
+{
+    const gr__plan *p = s->p;
+    const gr__order *o = &s->order;
+    for (int i = o->first_in[id]; i < o->first_in[id + 1]; i++) {
+        int from = o->in[i], k = o->first_out[from];
+        while (k < o->first_out[from + 1] && (p->node[o->out[k]].node->clone || !groupable(&p->node[o->out[k]]) ||
+                                                 p->node[o->out[k]].node->phase == GR_PHASE_FORWARD))
+            k++;
+        if (k < o->first_out[from + 1] && bytes_of(p, from) >= bytes_of(p, id))
+            s->edges[s->n_edges++] = (edge){id, o->out[k], bytes_of(p, from), NULL};
+    }
+}
+
 /* A value with one reader need not be stored once that reader is in its group: twice the gain. One that is kept anyway
  * is no reason to compute a part of the gradient early and to keep that too: hardly any gain. */
 static bool find_edges(state *s)
 {
     const gr__plan *p = s->p;
     const gr__order *o = &s->order;
-    s->edges = gr__alloc(o->first_out[p->n_nodes] + 1, sizeof *s->edges);
+    s->edges = gr__alloc(2 * (int64_t)o->first_out[p->n_nodes] + 1, sizeof *s->edges);
     for (int id = 0; s->edges && id < p->n_nodes; id++) {
         int begin = o->first_out[id], end = o->first_out[id + 1];
         if (!groupable(&p->node[id]))
             continue;
-        const gr__value *v = &p->value[p->node[id].value];
         bool once = end - begin == 1 && !read_outside(p, id);
+        if (p->node[id].node->clone == GR__REMAT)
+            find_sibling(s, id);
         for (int k = begin; k < end; k++)
             if (groupable(&p->node[o->out[k]]) && (k == begin || o->out[k] != o->out[k - 1])) {
-                double bytes = (double)(v->count * gr_dtype_size(v->dtype));
+                double bytes = bytes_of(p, id);
                 double gain = once ? 2 * bytes : kept_anyway(s, id, o->out[k]) ? bytes / 64 : bytes;
                 s->edges[s->n_edges++] = (edge){id, o->out[k], gain, NULL};
             }
@@ -150,15 +173,29 @@ static void tell_last(const state *s, const edge *e)
         (long long)s->merges, a->op->name, (long long)a->id, b->op->name, (long long)b->id);
 }
 
+/* The forward pass has no use for what is computed again, which would then be kept after all. */
+static bool too_early(const gr__plan *p, const edge *e)
+{
+    const gr__node *a = p->node[e->from].node, *b = p->node[e->to].node;
+    return a->phase == GR_PHASE_FORWARD && !a->clone && b->clone;
+}
+
 static gr_status try_edge(state *s, edge *e, bool *changed)
 {
     int a = s->order.group[e->from], b = s->order.group[e->to], list[2 * GR__GROUP_NODES];
+    if (s->order.place[a] > s->order.place[b]) { /* siblings stand in any order */
+        int first = b;
+        b = a, a = first;
+    }
     draft *x = &s->group[a], *y = &s->group[b];
     gr__layout layout;
     if (a == b)
         return GR_OK;
     e->why = "GRAPE_GROUP_LIMIT is reached";
     if (s->merges >= s->limit)
+        return GR_OK;
+    e->why = "L5: what is computed again would be kept";
+    if (too_early(s->p, e))
         return GR_OK;
     e->why = "L7: too many nodes for one group";
     if (x->n + y->n > GR__GROUP_NODES)

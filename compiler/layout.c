@@ -240,6 +240,11 @@ static bool partials_fit(set *s)
     return true;
 }
 
+static bool has_tile(const set *s, int i)
+{
+    return s->l->form[i] == whole(s->l) && !gr__as_if_read(at(s, i));
+}
+
 /* Whole tiles that live at one time: made in the group, read later in it. Memory operands need none. */
 static int live_tiles(const set *s)
 {
@@ -253,10 +258,10 @@ static int live_tiles(const set *s)
         }
     }
     for (int i = 0; i < s->n; i++) {
-        live += s->l->form[i] == whole(s->l);
+        live += has_tile(s, i);
         most = live > most ? live : most;
         for (int k = 0; k <= i; k++)
-            live -= s->l->form[k] == whole(s->l) && (last[k] == i || (k == i && last[k] < 0));
+            live -= has_tile(s, k) && (last[k] == i || (k == i && last[k] < 0));
     }
     return most;
 }
@@ -266,9 +271,9 @@ static int streams(const set *s)
 {
     int seen[GR__GROUP_NODES * GR_TILE_INPUTS], n = 0;
     for (int i = 0; i < s->n; i++)
-        for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT; k++) {
-            int value = at(s, i)->access[k].value, q = 0;
-            if (member(s, s->p->value[value].node) >= 0 || count_of(s, value) < s->l->rows * s->l->cols)
+        for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT && !gr__as_if_read(at(s, i)); k++) {
+            int value = at(s, i)->access[k].value, from = member(s, s->p->value[value].node), q = 0;
+            if ((from >= 0 && !gr__as_if_read(at(s, from))) || count_of(s, value) < s->l->rows * s->l->cols)
                 continue;
             while (q < n && seen[q] != value)
                 q++;

@@ -47,6 +47,13 @@ static inline gr__domain gr__domain_of(const gr__layout *l, int i)
     return (gr__domain){l->node_rows[i], l->node_cols[i], l->node_rows[i] / l->rows * l->block_rows, l->node_cols[i]};
 }
 
+/* What the pass remat has computed again counts as if it were read, where a tile's size depends on how many values live
+ * in the group: then sums are cut as they are without the pass, and have the same bits. */
+static inline bool gr__as_if_read(const gr__pnode *n)
+{
+    return n->node->clone == GR__REMAT;
+}
+
 /* How the nodes (in id order) would run. If they cannot, false, and *why names the rule that refused. */
 bool gr__layout_of(const gr__plan *p, int n, const int *node, gr__layout *out, const char **why);
 /* The same where one of them goes by examples. */

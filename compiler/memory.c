@@ -1,8 +1,9 @@
 /* compiler/memory.c: offsets of intermediate values in one arena.
  *
  * Buffers that live at the same time (in phases) must not overlap. They are placed one after the other at the lowest
- * offset where they fit, largest first, then again by size times life, and by birth, until the arena is hardly larger
- * than it must be; the smallest is kept. The bound below is the most bytes that live in any one phase. */
+ * offset where they fit, largest first, then again by size times life, by birth, by death (last first), and by life,
+ * until the arena is hardly larger than it must be; the smallest is kept. The bound below is the most bytes that live
+ * in any one phase. */
 #include "compiler/plan.h"
 #include "core/size.h"
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 
 enum { ENOUGH = 128 }; /* an arena larger than the bound by this part of it is not worth another search */
 
-typedef enum { BY_SIZE, BY_AREA, BY_BIRTH, ORDERS } order;
+typedef enum { BY_SIZE, BY_AREA, BY_BIRTH, BY_DEATH, BY_LIFE, ORDERS } order;
 typedef struct {
     int buffer;
     double key;
@@ -42,8 +43,9 @@ static int fill(const gr__plan *p, order o, item *items)
         const gr__buffer *b = &p->buffer[i];
         if (!lives(b))
             continue;
-        double size = (double)padded(b), life = b->last - b->first + 1;
-        items[n++] = (item){i, o == BY_SIZE ? size : o == BY_AREA ? size * life : -b->first, b->first};
+        const double size = (double)padded(b), life = b->last - b->first + 1;
+        const double key[] = {size, size * life, -b->first, b->last, life};
+        items[n++] = (item){i, key[o], b->first};
     }
     qsort(items, (size_t)n, sizeof *items, by_key);
     return n;

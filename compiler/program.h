@@ -32,6 +32,8 @@ typedef enum {
     GR_PASS_REUSE = 1 << 8,    /* buffers that share memory */
     GR_PASS_SERIAL = 1 << 9,   /* short phases on one thread, without a barrier */
     GR_PASS_EXAMPLES = 1 << 10, /* convolutions and pooling with what surrounds them, example by example */
+    GR_PASS_REMAT = 1 << 11,    /* forward values computed again by the backward pass */
+    GR_PASS_KEEP = 1 << 12,     /* but not small ones */
 } gr_pass;
 
 typedef struct gr_program_opts {

@@ -134,12 +134,15 @@ static bool grows(const gr__plan *p, const gr__step *s)
     return made > read;
 }
 
-/* Does it compute again what was not to be kept (a checkpoint)? Then early is what it must not be. */
+/* Does it store what is computed again because it was not to be kept? Then early is what it must not be. */
 static bool recomputes(const gr__plan *p, const gr__step *s)
 {
-    for (int i = 0; s->group >= 0 && i < p->group[s->group].n_nodes; i++)
-        if (p->node[p->group[s->group].node[i]].node->clone)
+    for (int i = 0; i < s->n_refs; i++) {
+        const gr__ref *r = &s->ref[i];
+        if (r->write && r->value >= 0 && p->buffer[r->buffer].space == GR__ARENA && p->value[r->value].node >= 0 &&
+            p->node[p->value[r->value].node].node->clone)
             return true;
+    }
     return false;
 }
 

@@ -35,6 +35,8 @@ typedef struct gr__scope {
 /* Which part of a training step a node belongs to; for colours and for recomputation. */
 typedef enum { GR_PHASE_FORWARD, GR_PHASE_BACKWARD, GR_PHASE_UPDATE } gr__phase;
 
+enum { GR__REMAT = -1 }; /* gr__node.clone: made by compiler/remat.c; a checkpoint's are positive */
+
 struct gr__node {
     const gr_op *op;
     const void *attr; /* attr_size bytes, canonical (padding is 0) */
