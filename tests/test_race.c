@@ -405,13 +405,15 @@ static bool run_tasks(machine *m, int step, int64_t begin, int64_t end)
     return s->fn(&m->run, s, 0, begin, end) == GR_OK;
 }
 
-/* Runs them twice; afterwards memory is as they leave it. */
+/* Runs them twice; afterwards memory is as they leave it. Where they refuse their data, as an integer division by 0,
+ * *where is -1. */
 static bool does_what_it_says(machine *m, int step, int64_t begin, int64_t end, const gr__touches *t, int64_t *where)
 {
     mark_touches(m, t);
     save(m, m->before);
+    *where = -1;
     if (!run_tasks(m, step, begin, end))
-        return false;
+        return true;
     save(m, m->after);
     for (*where = 0; *where < m->bytes; ++*where)
         if (m->before[*where] != m->after[*where] && !m->writes[*where])
@@ -435,10 +437,11 @@ static void check_tasks(const graph *g, const gr__plan *p, int seed)
     bool good = GR_EXPECT(machine_new(&m, g, p), "no memory");
     if (m.bytes)
         memset(m.room.arena ? m.room.arena : m.before, 0xff, (size_t)(m.room.arena ? p->bytes : 0));
-    for (int s = 0; good && s < p->n_steps; s++) {
+    int64_t where = 0;
+    for (int s = 0; good && where >= 0 && s < p->n_steps; s++) {
         const gr__step *step = &p->step[s];
-        int64_t each = step->touches ? 1 : step->tasks, where = 0;
-        for (int64_t k = 0; good && k < step->tasks; k += each) {
+        int64_t each = step->touches ? 1 : step->tasks;
+        for (int64_t k = 0; good && where >= 0 && k < step->tasks; k += each) {
             t.n = 0;
             gr__touch_task(p, s, step->touches ? k : GR__WHOLE_STEP, &t);
             good = GR_EXPECT(does_what_it_says(&m, s, k, k + each, &t, &where),
