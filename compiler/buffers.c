@@ -91,7 +91,7 @@ static gr_status partial_values(gr__plan *p, gr__group *g)
         gr__value *v = &p->value[p->n_values];
         *v = p->value[whole];
         v->root = p->n_values;
-        v->count *= tiles_along(g->layout, g->layout->reduced[i]);
+        v->count *= tiles_along(g->layout, g->layout->reduced[i]) * gr__partial_size(&p->node[g->node[i]]);
         v->buffer = add_buffer(p, (gr__buffer){.space = GR__ARENA, .bytes = bytes_of(v), .value = whole, .first = -1});
         g->partial[i] = p->n_values++;
         p->value[whole].needed = true;

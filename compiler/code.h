@@ -35,6 +35,7 @@ typedef struct {
     gr_reduce_kind reduce;
     int axes, input_form;     /* REDUCE */
     int parts;                /* REDUCE into a partial buffer: axes along which tasks are counted; 0 */
+    bool moments;             /* REDUCE to a variance: leaves what gr__variance_of_parts() puts together */
     const gr__pnode *product; /* CONTRACT */
     const gr__opaque *eval;   /* EVAL: of some examples */
 } gr__instr;

@@ -104,14 +104,14 @@ static bool elementwise(set *s, int i)
     return true;
 }
 
-/* A sum over the leading axes, the examples among them, or over all. */
+/* A sum or variance over the leading axes, the examples among them, or over all. */
 static bool reduction(set *s, int i)
 {
     const gr__pnode *n = at(s, i);
     int64_t in = count_of(s, n->access[0].value), left = count_of(s, n->value), d = 0;
     int from = member(s, n->access[0].value);
     s->why = "L10: the axes summed over are not the leading ones";
-    if (n->low->reduce != GR_REDUCE_SUM)
+    if (n->low->reduce != GR_REDUCE_SUM && n->low->reduce != GR_REDUCE_VARIANCE)
         return false;
     while (d < n->low->shape[0].rank && (n->low->axes[d] || n->low->shape[0].dim[d] == 1))
         d++;

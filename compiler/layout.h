@@ -66,6 +66,11 @@ typedef struct {
 } gr__plane;
 /* An access of a consumer whose shape has `rows` x `cols` elements. */
 gr__plane gr__plane_of(const gr__access *a, int64_t rows, int64_t cols);
+/* Numbers in a partial result for each of the result. */
+static inline int gr__partial_size(const gr__pnode *n)
+{
+    return n->work == GR__REDUCE && n->low->reduce == GR_REDUCE_VARIANCE ? 3 : 1; /* its moments */
+}
 static inline int64_t gr__form_rows(const gr__layout *l, int form)
 {
     return form & GR__ROWS ? l->rows : 1;

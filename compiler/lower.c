@@ -272,10 +272,11 @@ static void finish_sum(lowering *b, int i, gr__instr in)
     in.form = b->l->form[i];
     in.name = b->p->node[b->g->node[i]].node->op->name;
     in.parts = b->l->reduced[i] & cut(b->l);
+    in.moments = in.op == GR__I_REDUCE && in.reduce == GR_REDUCE_VARIANCE;
     in.y = in_memory(b, b->p->value[partial].buffer, in.form);
     touch(b, partial, true);
     if (b->l->kind == GR__EXAMPLE && b->l->block_rows < b->l->tile_rows) { /* later blocks make theirs apart first */
-        int64_t bytes = form_rows(b, in.form) * form_cols(b, in.form) * (b->l->f64 ? 8 : 4);
+        int64_t bytes = form_rows(b, in.form) * form_cols(b, in.form) * (b->l->f64 ? 8 : 4) * (in.moments ? 3 : 1);
         b->code->kernel_scratch = bytes > b->code->kernel_scratch ? bytes : b->code->kernel_scratch;
     }
     emit(b, in);

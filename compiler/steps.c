@@ -3,6 +3,7 @@
 #include "compiler/touch.h"
 #include "core/size.h"
 #include "ops/kernels/panel.h"
+#include "ops/kernels/variance.h"
 #include <string.h>
 
 enum {
@@ -93,6 +94,7 @@ static gr_status commit_steps(gr__plan *p, int i)
 typedef struct {
     int from, to;
     gr__panel panel; /* a row per partial result */
+    double *count;   /* of variances: elements in each part; else NULL */
     bool f64;
 } combination;
 
@@ -105,7 +107,12 @@ static gr_status run_combine(gr__run *run, const gr__step *s, int thread, int64_
     p.cols = end * COMBINED < p.cols ? (end - begin) * COMBINED : p.cols - first;
     p.x = (const char *)run->data[c->from] + first * elem;
     p.y = (char *)run->data[c->to] + first * elem;
-    gr__panel_rows(&p, c->f64);
+    if (c->count) {
+        const gr__moments_parts parts = {p.rows, c->panel.cols, c->count, run->data[c->from]};
+        gr__variance_of_parts(&parts, first, first + p.cols, run->data[c->to], c->f64);
+    } else {
+        gr__panel_rows(&p, c->f64);
+    }
     return GR_OK;
 }
 
@@ -115,9 +122,32 @@ static void touch_combine(const gr__plan *p, const gr__step *s, gr__touches *to)
     const int64_t first = to->task * COMBINED, elem = c->f64 ? 8 : 4, left = c->panel.cols - first;
     const int64_t n = left < COMBINED ? left : COMBINED;
     gr__touch_add(to, c->from, false,
-        &(gr__box){first * elem, elem, 2, {n, c->panel.rows}, {elem, c->panel.cols * elem}});
+        &(gr__box){
+            first * elem, elem, 2, {n, c->count ? 3 * c->panel.rows : c->panel.rows}, {elem, c->panel.cols * elem}});
     gr__touch_run(to, c->to, true, first * elem, n * elem);
     (void)p;
+}
+
+/* The part of `whole` that tile k of `tile` has. */
+static double share(int64_t whole, int64_t tile, int64_t k)
+{
+    return (double)(whole - k * tile < tile ? whole - k * tile : tile);
+}
+
+/* Elements that go into one number of each part of node i's result, in the order of the parts. */
+static double *part_counts(gr__plan *p, const gr__layout *l, int i, int64_t parts)
+{
+    bool rows = l->reduced[i] & GR__ROWS, cols = l->reduced[i] & GR__COLS;
+    int64_t across = cols ? (l->cols + l->tile_cols - 1) / l->tile_cols : 1;
+    double *count = gr__arena_alloc(&p->arena, parts + 1, sizeof *count), each = 1;
+    if (l->kind == GR__EXAMPLE) {
+        across = 1;
+        each = (double)(l->node_rows[i] / l->rows) * (cols ? (double)l->node_cols[i] : 1);
+    }
+    for (int64_t k = 0; count && k < parts; k++)
+        count[k] = (rows ? share(l->rows, l->tile_rows, k / across) : 1) *
+                   (cols && l->kind != GR__EXAMPLE ? share(l->cols, l->tile_cols, k % across) : 1) * each;
+    return count;
 }
 
 static gr_status combine_steps(gr__plan *p, int group)
@@ -133,8 +163,11 @@ static gr_status combine_steps(gr__plan *p, int group)
         s->ref = gr__arena_alloc(&p->arena, 2, sizeof *s->ref);
         if (!c || !s->ref)
             return GR_EMEM;
-        *c = (combination){part->buffer, whole->buffer,
-            {n->low->reduce, part->count / whole->count, whole->count, NULL, whole->count, NULL}, g->layout->f64};
+        int64_t parts = part->count / whole->count / gr__partial_size(n);
+        *c = (combination){part->buffer, whole->buffer, {n->low->reduce, parts, whole->count, NULL, whole->count, NULL},
+            NULL, g->layout->f64};
+        if (gr__partial_size(n) > 1 && !(c->count = part_counts(p, g->layout, i, parts)))
+            return GR_EMEM;
         s->group = -1;
         s->fn = run_combine;
         s->touches = touch_combine;
@@ -143,7 +176,7 @@ static gr_status combine_steps(gr__plan *p, int group)
         s->tasks = s->tasks ? s->tasks : 1;
         s->flops = (double)part->count;
         s->task_ns = 30 + s->flops * 0.1 / (double)s->tasks;
-        snprintf(s->name, sizeof s->name, "combine %lld", (long long)(part->count / whole->count));
+        snprintf(s->name, sizeof s->name, "combine %lld", (long long)parts);
         gr__add_ref(p, s, g->partial[i], part->buffer, false);
         gr__add_ref(p, s, n->value, whole->buffer, true);
     }

@@ -3,6 +3,7 @@
 #include "ops/kernels/gemm.h"
 #include "ops/kernels/pair.h"
 #include "ops/kernels/panel.h"
+#include "ops/kernels/variance.h"
 
 typedef struct {
     const gr__run *run;
@@ -11,7 +12,7 @@ typedef struct {
     int64_t r0, c0, rows, cols; /* the tile */
     int64_t row_tile, col_tile;
     int64_t elem;
-    bool again; /* examples that are not the first of their task: its sums go on */
+    int64_t done; /* rows of an instruction in the task's examples before these: its sums go on */
 } task;
 
 static int64_t rows_of(const task *t, int form)
@@ -56,10 +57,19 @@ static void run_tile(const task *t, const gr__instr *in)
     in->tile(&a);
 }
 
-static void panel(const gr__panel *given, const gr__instr *in, bool f64)
+/* n: results of the instruction, all tasks together. */
+static void panel(const gr__panel *given, const gr__instr *in, int64_t n, bool f64)
 {
     gr__panel p = *given;
-    if (in->axes == in->input_form && in->input_form == GR__ROWS) { /* a column of numbers lies in one run */
+    if (p.kind == GR_REDUCE_VARIANCE) {
+        const gr__moments_of of = in->axes == GR__ROWS   ? GR__OF_COLUMNS
+                                  : in->axes == GR__COLS ? GR__OF_ROWS
+                                                         : GR__OF_ALL;
+        if (in->moments)
+            gr__panel_moments(&p, of, n, f64);
+        else
+            gr__panel_variance(&p, of, f64);
+    } else if (in->axes == in->input_form && in->input_form == GR__ROWS) { /* a column of numbers lies in one run */
         p.cols = p.rows;
         p.rows = 1;
         gr__panel_cols(&p, f64);
@@ -87,19 +97,22 @@ static void run_reduce(const task *t, const gr__instr *in)
     gr__panel p = {in->reduce, rows_of(t, in->input_form), cols_of(t, in->input_form), x.data, x.row, y.data};
     bool f64 = t->code->layout->f64;
     int64_t count = (in->form & GR__ROWS ? in->rows : 1) * (in->form & GR__COLS ? in->cols : 1);
+    int64_t size = in->moments ? 3 * count : count;
     if (in->parts) {
         int64_t part = in->parts == GR__ROWS   ? t->row_tile
                        : in->parts == GR__COLS ? t->col_tile
                                                : t->row_tile * t->code->col_tiles + t->col_tile;
-        p.y = (char *)y.data + part * count * t->elem;
+        p.y = (char *)y.data + part * size * t->elem;
     }
-    if (t->again) {
-        void *sums = p.y;
+    void *before = p.y;
+    if (t->done)
         p.y = t->scratch;
-        panel(&p, in, f64);
-        add(sums, p.y, count, f64);
-    } else {
-        panel(&p, in, f64);
+    panel(&p, in, count, f64);
+    if (t->done && in->moments) {
+        double each = in->axes & GR__COLS ? (double)p.cols : 1;
+        gr__moments_add(before, each * (double)t->done, p.y, each * (double)p.rows, count, f64);
+    } else if (t->done) {
+        add(before, p.y, count, f64);
     }
 }
 
@@ -200,7 +213,7 @@ static gr_status run_instr(const task *t, const gr__instr *in)
 {
     switch (in->op) {
     case GR__I_EVAL: {
-        const gr__examples e = {t->r0, t->rows, t->row_tile, t->again, t->scratch};
+        const gr__examples e = {t->r0, t->rows, t->row_tile, t->done > 0, t->scratch};
         return gr__run_eval(t->run, in, &e);
     }
     case GR__I_LOAD:
@@ -232,11 +245,11 @@ static gr_status run_examples(const task *t)
     task own = *t;
     for (int64_t done = 0; done < t->rows; done += code->layout->block_rows) {
         int64_t left = t->rows - done, n = left < code->layout->block_rows ? left : code->layout->block_rows;
-        own.again = done > 0;
         for (int i = code->first; i < code->n; i++) {
             const gr__instr *in = &code->instr[i];
             int64_t each = in->op == GR__I_EVAL ? 1 : in->rows / code->layout->rows;
             own.r0 = (t->r0 + done) * each;
+            own.done = done * each;
             own.rows = n * each;
             own.cols = in->cols;
             GR_TRY(run_instr(&own, in));

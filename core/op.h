@@ -96,7 +96,8 @@ typedef enum {
     GR_LOWER_VIEW,
     GR_LOWER_CONTRACT,   /* batched matrix product */
 } gr_lower_kind;
-typedef enum { GR_REDUCE_SUM, GR_REDUCE_MAX, GR_REDUCE_MIN, GR_REDUCE_PROD } gr_reduce_kind;
+/* VARIANCE: the mean squared distance from the mean */
+typedef enum { GR_REDUCE_SUM, GR_REDUCE_MAX, GR_REDUCE_MIN, GR_REDUCE_PROD, GR_REDUCE_VARIANCE } gr_reduce_kind;
 
 typedef struct gr_lowering {
     /* given */

@@ -122,7 +122,9 @@ gr_tensor *gr_batch_norm_at(gr_at at, const gr_batch_norm_args *args)
     } else {
         mean = gr_mean(x, .axes = rest, .keepdims = true);
         apart = gr_sub(x, mean);
-        variance = gr_mean(gr_square(apart), .axes = rest, .keepdims = true);
+        /* Columns of rows are at hand in the cache when their mean is known; images are not, and pass by once. */
+        variance = x->shape.rank > 2 ? gr__variance(at, &(gr_reduce_args){x, rest, true})
+                                     : gr_mean(gr_square(apart), .axes = rest, .keepdims = true);
         if (args->batch_mean)
             *args->batch_mean = gr_squeeze(mean, rest);
         if (args->batch_variance)

@@ -82,6 +82,8 @@ static void lower(gr_lowering *l, int row)
 
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
 
+/* A sign and a factor that is the same for all terms of a sum are taken out of it: then the sum is often one that some
+ * other gradient needs as well, as of a scale and an offset. */
 gr_tensor *gr__unbroadcast(gr_tensor *g, gr_tensor *like)
 {
     if (gr__is_bad(g) || gr__is_bad(like) || gr_shape_equal(g->shape, like->shape))
@@ -92,6 +94,16 @@ gr_tensor *gr__unbroadcast(gr_tensor *g, gr_tensor *like)
     for (int64_t i = 0; i < g->shape.rank; i++)
         if (i < extra || (like->shape.dim[i - extra] == 1 && g->shape.dim[i] != 1))
             axes.dim[axes.rank++] = i;
+    if (g->node->op == &gr_op_neg)
+        return gr_neg_at(at, gr__unbroadcast(g->node->in[0], like));
+    if (g->node->op == &gr_op_mul)
+        for (int i = 0; i < 2; i++) {
+            gr_tensor *factor = g->node->in[i], *rest = g->node->in[1 - i];
+            gr_shape all;
+            if (gr_shape_equal(rest->shape, g->shape) && gr_shape_broadcast(factor->shape, like->shape, &all) &&
+                gr_shape_equal(all, like->shape))
+                return gr_mul_at(at, gr__unbroadcast(rest, like), factor);
+        }
     gr_tensor *sum = gr_sum_at(at, &(gr_reduce_args){.x = g, .axes = axes, .keepdims = extra == 0});
     return extra == 0 ? sum : gr_reshape_like_at(at, sum, like);
 }

@@ -42,7 +42,7 @@ GR_BEGIN
 /* clang-format off */
 #define GR_OPS(OP)                                                                                                    \
     OP(matmul)                                                                                                        \
-    OP(sum) OP(prod) OP(max) OP(min) OP(any) OP(all) OP(argmax) OP(argmin) OP(count)                                  \
+    OP(sum) OP(prod) OP(variance) OP(max) OP(min) OP(any) OP(all) OP(argmax) OP(argmin) OP(count)                      \
     OP(reshape) OP(transpose) OP(broadcast_to) OP(slice) OP(unslice) OP(pad) OP(concatenate)                          \
     OP(take) OP(take_back) OP(take_along_axis) OP(take_along_axis_back) OP(gather) OP(scatter_add) OP(one_hot)        \
     OP(arange) OP(random_uniform) OP(random_normal) OP(random_truncated_normal) OP(random_bits)                       \

@@ -4,6 +4,7 @@
 
 #include "core/node.h"
 #include "core/size.h"
+#include "ops/reduce.h"
 
 /* True of a good tensor. NULL records "op: argument ARG: expected a tensor, found NULL"; GR_BAD is passed over quietly.
  */
@@ -38,6 +39,9 @@ gr_tensor *gr__reshaped(gr_at at, gr_tensor *x, gr_shape shape);
 gr_tensor *gr__spread(gr_at at, gr_tensor *g, gr_tensor *x, const bool *mask);
 /* The shape with size 1 at the flagged axes, or without them. */
 gr_shape gr__reduced_shape(gr_shape s, const bool *mask, bool keepdims);
+/* gr_var as one op, which a compiled program has in one pass over x: each part of the sum is taken around a mean of its
+ * own. Its gradient carries the mean's rounding, which the one of gr_var takes out again. */
+gr_tensor *gr__variance(gr_at at, const gr_reduce_args *args);
 /* Number of elements along the flagged axes of x as a number of x's float type (float32 if it has none): a constant, or
  * what the batch size makes it when the program runs. */
 gr_tensor *gr__count_of(gr_at at, gr_tensor *x, const bool *mask);

@@ -57,6 +57,15 @@ static gr_status infer_sum(gr_infer *f)
     return GR_OK;
 }
 
+static gr_status infer_variance(gr_infer *f)
+{
+    bool mask[GR_MAX_RANK];
+    if (!gr_dtype_is_float(f->dtype[0]))
+        return gr_infer_fail(f, GR_EDTYPE, "x", "expected float32 or float64, found %s; gr_cast converts",
+            gr_dtype_name(f->dtype[0]));
+    return infer_axes(f, mask);
+}
+
 static gr_status infer_extreme(gr_infer *f)
 {
     bool mask[GR_MAX_RANK];
@@ -261,6 +270,42 @@ EXTREMES(uint8_t, bool, 0, 1)
 PLACE(float, float)
 PLACE(double, double) PLACE(int32_t, int32) PLACE(int64_t, int64) PLACE(uint8_t, uint8)
 
+/* In two passes, the mean first. */
+#define VARIANCE(T, name, ACC, TAKE, DONE)                                                                             \
+    static void variance_##name(const layout *l, const void *in, void *out, int64_t begin, int64_t end)                \
+    {                                                                                                                  \
+        const T *x = in;                                                                                               \
+        T *y = out;                                                                                                    \
+        for (int64_t o = begin, n; o < end; o += n) {                                                                  \
+            double mean[LANES] = {0};                                                                                  \
+            n = lanes_at(l, o, end);                                                                                   \
+            for (int pass = 0; pass < 2; pass++) {                                                                     \
+                ACC acc[LANES] = {0};                                                                                  \
+                int64_t index[GR_MAX_RANK] = {0}, from = start_of(l, o);                                               \
+                do                                                                                                     \
+                    for (int64_t k = 0; k < l->red[0] && l->total; k++)                                                \
+                        for (int64_t i = 0; i < n; i++) {                                                              \
+                            double d = (double)x[from + k * l->red_step[0] + i] - mean[i];                             \
+                            TAKE(acc[i], pass ? d * d : d);                                                            \
+                        }                                                                                              \
+                while (l->total && next_run(l, index, &from));                                                         \
+                for (int64_t i = 0; i < n; i++)                                                                        \
+                    mean[i] = DONE(acc[i]) / (double)l->total;                                                         \
+            }                                                                                                          \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                y[o + i] = (T)mean[i]; /* of the squares */                                                            \
+        }                                                                                                              \
+    }
+VARIANCE(float, float, double, ADD, AS_IS)
+VARIANCE(double, double, exact, ADD_EXACT, exact_done)
+
+static gr_status variance_eval(const gr_call *c)
+{
+    const layout l = layout_of(c);
+    (c->in[0].dtype == GR_F64 ? variance_double : variance_float)(&l, c->in[0].data, c->out[0].data, c->begin, c->end);
+    return GR_OK;
+}
+
 #define EVAL(op, f_bool)                                                                                               \
     static gr_status op##_eval(const gr_call *c)                                                                       \
     {                                                                                                                  \
@@ -324,6 +369,19 @@ static void prod_vjp(gr_vjp *v)
     v->dx[0] = gr_mul_at(at, gr__spread(at, v->dy[0], x, mask), gr_where_at(at, counts, all_others, zero));
 }
 
+/* 2 (x - mean) / n. That the mean moves with x changes nothing: the deviations from it add up to 0. */
+static void variance_vjp(gr_vjp *v)
+{
+    gr_at at = GR_VJP_AT(v);
+    gr_tensor *x = v->x[0];
+    bool mask[GR_MAX_RANK];
+    flags(v, mask);
+    const gr_reduce_args rows = {x, gr__axes_listed(mask, x->shape.rank), true};
+    gr_tensor *apart = gr_sub_at(at, x, gr_mean_at(at, &rows)), *dy = v->dy[0];
+    gr_tensor *slope = gr_div_at(at, gr_add_at(at, dy, dy), gr__count_of(at, x, mask));
+    v->dx[0] = gr_mul_at(at, apart, gr__reshaped(at, slope, gr__reduced_shape(x->shape, mask, true)));
+}
+
 static void extreme_vjp(gr_vjp *v)
 {
     gr_at at = GR_VJP_AT(v);
@@ -365,6 +423,12 @@ static void max_lower(gr_lowering *l)
 static void min_lower(gr_lowering *l)
 {
     lower_as(l, GR_REDUCE_MIN);
+}
+/* Of one element it is 0, not that element, which is all that the compiler makes of a reduction of nothing. */
+static void variance_lower(gr_lowering *l)
+{
+    if (gr_shape_size(l->out_shape) < gr_shape_size(l->shape[0]))
+        lower_as(l, GR_REDUCE_VARIANCE);
 }
 /* one for each element that goes in */
 static double reduce_flops(const gr_lowering *l)
@@ -415,6 +479,8 @@ REDUCE_OP(prod, prod_eval, 0, "product over axes; of integers in int64", .infer 
     .lower = prod_lower,
     .samples = GR_SAMPLES(ROWS(0.5, 1.5, 0, .distinct = false), EMPTY_ROWS(0.5, 1.5, 0, .distinct = false),
         {-3, 3, {GR_DIMS(4, 3)}, .dtype = {GR_I64}, .attr = AXES(0)}));
+REDUCE_OP(variance, variance_eval, 0, "mean of the squared distance from the mean, over axes", .infer = infer_variance,
+    .vjp = variance_vjp, .lower = variance_lower, .samples = GR_SAMPLES(ROWS(-3, 3, 0, .distinct = false)));
 REDUCE_OP(max, max_eval, 0, "greatest over axes; NaN if there is one", .infer = infer_extreme, .vjp = extreme_vjp,
     .lower = max_lower,
     .samples = GR_SAMPLES(ROWS(-3, 3, 0, .distinct = true), EMPTY_ROWS(-3, 3, 0, .distinct = true),
@@ -459,7 +525,12 @@ static gr_tensor *reduce(gr_at at, const gr_op *op, const gr_reduce_args *args)
 PUBLIC(sum)
 PUBLIC(prod) PUBLIC(max) PUBLIC(min) PUBLIC(any) PUBLIC(all) PUBLIC(argmax) PUBLIC(argmin) PUBLIC(count)
 
-    gr_tensor *gr__count_of(gr_at at, gr_tensor *x, const bool *mask)
+    gr_tensor *gr__variance(gr_at at, const gr_reduce_args *args)
+{
+    return reduce(at, &gr_op_variance, args);
+}
+
+gr_tensor *gr__count_of(gr_at at, gr_tensor *x, const bool *mask)
 {
     if (gr__is_bad(x))
         return GR_BAD;

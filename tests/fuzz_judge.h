@@ -34,8 +34,11 @@ static bool sums(const gr__node *n)
     for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
         if (strcmp(n->op->name, moves[i]) == 0)
             return false;
-    return strcmp(n->op->name, "sum") == 0 || strcmp(n->op->name, "matmul") == 0 || strcmp(n->op->name, "prod") == 0 ||
-           strstr(n->op->name, "conv") || strstr(n->op->name, "average_pool") ||
+    static const char *const sum_up[] = {"sum", "variance", "matmul", "prod"};
+    for (size_t i = 0; i < sizeof sum_up / sizeof *sum_up; i++)
+        if (strcmp(n->op->name, sum_up[i]) == 0)
+            return true;
+    return strstr(n->op->name, "conv") || strstr(n->op->name, "average_pool") ||
            (n->n_in && !(n->op->traits & GR_ELEMENTWISE) && !n->op->lower && gr_dtype_is_float(n->out[0].dtype));
 }
 

@@ -116,8 +116,10 @@ static void gradients_agree_with_differences_to_second_order(void)
 {
     static const char *const names[] = {
         "softmax", "log_softmax", "batch_norm", "layer_norm", "logsumexp", "var", "std", "norm"};
-    for (int i = 0; i < 8; i++) {
-        gr_array *x = drawn(GR_SHAPE(5, 3), 1), *gamma = drawn(GR_SHAPE(3), 2), *beta = drawn(GR_SHAPE(3), 3);
+    for (int k = 0; k < 9; k++) {
+        int i = k < 8 ? k : 2; /* batch_norm once more, of images */
+        gr_array *x = drawn(k < 8 ? GR_SHAPE(5, 3) : GR_SHAPE(2, 2, 2, 3), 1), *gamma = drawn(GR_SHAPE(3), 2),
+                 *beta = drawn(GR_SHAPE(3), 3);
         gr_status s = gr_gradcheck_fn(build, .ctx = &i, .name = names[i], .n_in = i == 2 || i == 3 ? 3 : 1,
             .in = {x, gamma, beta}, .second = true);
         GR_EXPECT(s == GR_OK, "%s: %s", names[i], gr_error_message());
@@ -128,7 +130,24 @@ static void gradients_agree_with_differences_to_second_order(void)
     }
 }
 
+/* Backward of a batch of images: sums of dy and of dy times the deviations, and no more. */
+static void batch_norm_of_images_takes_two_sums_for_its_gradient(void)
+{
+    gr_tape *t = gr_tape_new();
+    const gr_shape images = GR_SHAPE(GR_BATCH, 4, 4, 3), per = GR_SHAPE(3);
+    gr_tensor *x = gr_input(t, GR_F32, images, "x"), *dy = gr_input(t, GR_F32, images, "dy");
+    gr_tensor *wrt[] = {x, gr_input(t, GR_F32, per, "gamma"), gr_input(t, GR_F32, per, "beta")}, *grads[3];
+    gr_tensor *y = gr_batch_norm(x, wrt[1], wrt[2]);
+    int64_t before = gr_tape_size(t), sums = 0;
+    CU_ASSERT_EQUAL(gr_grad_with(1, &y, &dy, wrt, 3, grads), GR_OK);
+    for (int64_t id = before; id < t->n_nodes; id++)
+        sums += strcmp(t->node[id]->op->name, "sum") == 0 && gr_shape_equal(t->node[id]->in[0]->shape, images);
+    CU_ASSERT_EQUAL(sums, 2);
+    gr_tape_free(t);
+}
+
 GR_SUITE("ops/composite.c", GR_TEST(hard_logits_give_exact_numbers), GR_TEST(a_row_of_one_class_is_certain),
     GR_TEST(normalisation_far_from_zero_keeps_its_digits),
     GR_TEST(batch_norm_hands_out_its_statistics_and_takes_others), GR_TEST(a_batch_of_one_has_no_variance),
-    GR_TEST(gradients_agree_with_differences_to_second_order))
+    GR_TEST(gradients_agree_with_differences_to_second_order),
+    GR_TEST(batch_norm_of_images_takes_two_sums_for_its_gradient))

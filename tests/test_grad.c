@@ -253,6 +253,23 @@ static void nothing_is_recorded_for_zeros(void)
     gr_tape_free(t);
 }
 
+/* x - b, then the sign and the factor s, the same for all rows: b gets -s times the sum that c gets. */
+static void signs_and_factors_are_taken_out_of_sums(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F64, GR_SHAPE(GR_BATCH, 3), "x"),
+              *dy = gr_input(t, GR_F64, GR_SHAPE(GR_BATCH, 3), "dy");
+    gr_tensor *b = vector(t, "b"), *s = vector(t, "s"), *c = vector(t, "c"), *wrt[] = {b, c}, *g[2];
+    gr_tensor *y = gr_add(gr_mul(gr_sub(x, b), s), c);
+    int64_t before = gr_tape_size(t), sums = 0;
+    CU_ASSERT_EQUAL(gr_grad_with(1, &y, &dy, wrt, 2, g), GR_OK);
+    for (int64_t id = before; id < t->n_nodes; id++)
+        sums += strcmp(t->node[id]->op->name, "sum") == 0;
+    CU_ASSERT_EQUAL(sums, 2); /* the other one is of the factor, whose gradient nobody wants */
+    CU_ASSERT_STRING_EQUAL(g[0]->node->op->name, "neg");
+    gr_tape_free(t);
+}
+
 static void of_several_results_those_not_used_are_null(void)
 {
     gr_tape *t = gr_tape_new();
@@ -460,7 +477,8 @@ GR_SUITE("autograd/grad.c", GR_TEST(the_gradient_of_a_cube_is_three_squares),
     GR_TEST(gradients_of_any_order_are_the_same_call_again), GR_TEST(intermediate_results_can_be_wanted_too),
     GR_TEST(what_the_loss_does_not_depend_on_gets_zeros), GR_TEST(zeros_have_a_symbolic_batch_and_no_nan),
     GR_TEST(contributions_are_added_first_consumer_first), GR_TEST(gradient_nodes_know_where_they_come_from),
-    GR_TEST(nothing_is_recorded_for_zeros), GR_TEST(of_several_results_those_not_used_are_null),
-    GR_TEST(results_of_any_shape_take_their_gradients), GR_TEST(wrong_calls_are_refused_with_a_message),
-    GR_TEST(a_chain_of_a_million_nodes_needs_no_stack), GR_TEST(a_tensor_may_be_used_ten_thousand_times),
-    GR_TEST(two_gradients_are_the_same_nodes), GR_TEST(float32_gradients_agree_with_float64_for_every_op))
+    GR_TEST(nothing_is_recorded_for_zeros), GR_TEST(signs_and_factors_are_taken_out_of_sums),
+    GR_TEST(of_several_results_those_not_used_are_null), GR_TEST(results_of_any_shape_take_their_gradients),
+    GR_TEST(wrong_calls_are_refused_with_a_message), GR_TEST(a_chain_of_a_million_nodes_needs_no_stack),
+    GR_TEST(a_tensor_may_be_used_ten_thousand_times), GR_TEST(two_gradients_are_the_same_nodes),
+    GR_TEST(float32_gradients_agree_with_float64_for_every_op))

@@ -170,6 +170,9 @@ void GR_ISA_NAME(gr__panel_rows)(const gr__panel *p)
         break;
     case GR_REDUCE_MIN:
         rows(p, vf_set1(INFINITY), vf_min);
+        break;
+    case GR_REDUCE_VARIANCE: /* variance.h */
+        break;
     }
 }
 
@@ -187,6 +190,9 @@ void GR_ISA_NAME(gr__panel_cols)(const gr__panel *p)
         break;
     case GR_REDUCE_MIN:
         cols(p, GR_REDUCE_MIN, vf_set1(INFINITY), vf_min);
+        break;
+    case GR_REDUCE_VARIANCE: /* variance.h */
+        break;
     }
 }
 
