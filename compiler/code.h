@@ -38,6 +38,8 @@ typedef struct {
     bool moments;             /* REDUCE to a variance: leaves what gr__variance_of_parts() puts together */
     const gr__pnode *product; /* CONTRACT */
     const gr__opaque *eval;   /* EVAL: of some examples */
+    int n_joined;             /* TILE: the ops before `name` that it also does (join.c), for dumps */
+    const char *joined[GR__OPERANDS];
 } gr__instr;
 
 struct gr__code {

@@ -32,12 +32,50 @@ static void print_code(FILE *f, const gr__plan *p, const gr__code *c)
         const gr__instr *in = &c->instr[i];
         fprintf(f, "      %c %-8s %-6s", i < c->first ? '.' : ' ', names[in->op], forms[in->form]);
         print_place(f, p, &in->y);
+        for (int k = 1; in->op == GR__I_EVAL && k < in->eval->node->n_out; k++)
+            if (in->eval->arg_buffer[in->n_x + k] >= 0)
+                fprintf(f, " m%d", in->eval->arg_buffer[in->n_x + k]);
         fprintf(f, " <-");
         for (int k = 0; k < (in->op == GR__I_CONTRACT ? 2 : in->n_x); k++)
             print_place(f, p, &in->x[k]);
+        for (int k = 0; k < in->n_joined; k++)
+            fprintf(f, "%s%s", k ? ", " : "   ", in->joined[k]);
         if (in->op == GR__I_TILE || in->op == GR__I_REDUCE || in->op == GR__I_CONTRACT || in->op == GR__I_EVAL)
-            fprintf(f, "   %s", in->name ? in->name : "");
+            fprintf(f, "%s%s", in->n_joined ? ", " : "   ", in->name ? in->name : "");
         fprintf(f, "%s\n", in->parts ? " (partial)" : "");
+    }
+}
+
+static void print_refs(FILE *f, const gr__plan *p, const gr__step *s, bool write)
+{
+    for (int i = 0; i < s->n_refs; i++) {
+        const gr__ref *r = &s->ref[i];
+        if (r->write == write && r->value < 0)
+            fprintf(f, " %s(b%d)", ((const gr_variable *)p->buffer[r->buffer].data)->path, r->buffer);
+        else if (r->write == write)
+            fprintf(f, " %%%d(b%d)", p->value[r->value].node, r->buffer);
+    }
+}
+
+/* What the numbers of buffers stand for. */
+static void print_buffers(FILE *f, const gr__plan *p)
+{
+    fprintf(f, "buffers\n");
+    for (int i = 0; i < p->n_buffers; i++) {
+        const gr__buffer *b = &p->buffer[i];
+        const gr__node *n = p->node[p->value[b->value].node].node;
+        fprintf(f, "  b%d: %lld bytes", i, (long long)b->bytes);
+        if (b->space == GR__ARENA && b->first >= 0)
+            fprintf(f, " of the arena from %lld on, in phases %d to %d: %%%lld %s\n", (long long)b->offset, b->first,
+                b->last, (long long)n->id, n->op->name);
+        else if (b->space == GR__ARENA)
+            fprintf(f, ", not used: %%%lld %s\n", (long long)n->id, n->op->name);
+        else if (b->space == GR__VARIABLE)
+            fprintf(f, ", variable %s\n", ((const gr_variable *)b->data)->path);
+        else if (b->space == GR__INPUT)
+            fprintf(f, ", input %s\n", n->name ? n->name : "");
+        else
+            fprintf(f, ", constant %%%lld\n", (long long)n->id);
     }
 }
 
@@ -49,6 +87,11 @@ void gr__dump_plan(FILE *f, const gr__plan *p)
         "arena %lld bytes (lower bound %lld), scratch %lld per thread, %.0f flops, %lld of %d assignments in place\n",
         (long long)p->bytes, (long long)p->lower_bound, (long long)p->scratch, p->flops, (long long)p->in_place,
         p->graph->n_commit);
+    fprintf(f,
+        "%%12(b5): node 12, in buffer 5 of the list below. In programs, scratch is s and its first byte; m5 in5 var5 "
+        "c5 "
+        "are\nbuffers, of the arena, an input, a variable, a constant, with [elements from row to row, from column to "
+        "column]\n");
     for (int ph = 0; ph < p->n_phases; ph++) {
         fprintf(f, "phase %d%s%s\n", ph, p->phase[ph].serial ? " serial" : "",
             p->phase[ph].barrier ? " after a barrier" : "");
@@ -62,19 +105,15 @@ void gr__dump_plan(FILE *f, const gr__plan *p)
             for (int t = 1; t <= p->threads; t++)
                 fprintf(f, " %lld", (long long)(st->begin[t] - st->begin[t - 1]));
             fprintf(f, "\n      reads");
-            for (int i = 0; i < st->n_refs; i++)
-                if (!st->ref[i].write)
-                    fprintf(f, " %%%d(b%d)", p->value[st->ref[i].value].node, st->ref[i].buffer);
+            print_refs(f, p, st, false);
             fprintf(f, "; writes");
-            for (int i = 0; i < st->n_refs; i++)
-                if (st->ref[i].write)
-                    fprintf(f, " %%%d(b%d)", st->ref[i].value < 0 ? -1 : p->value[st->ref[i].value].node,
-                        st->ref[i].buffer);
+            print_refs(f, p, st, true);
             fprintf(f, "\n");
             if (st->group >= 0 && !p->group[st->group].opaque)
                 print_code(f, p, st->arg);
         }
     }
+    print_buffers(f, p);
 }
 
 /* ---- memory.svg -------------------------------------------------------------------------------------------------- */
@@ -107,6 +146,16 @@ static void dump_memory(FILE *f, const gr__plan *p)
         fprintf(f, " fill=\"%s\" stroke=\"#333\" stroke-width=\"0.5\">", colour[n->phase % 3]);
         fprintf(f, "<title>%%%lld %s, %lld bytes at %lld, phases %d to %d</title></rect>\n", (long long)n->id,
             n->op->name, (long long)b->bytes, (long long)b->offset, b->first, b->last);
+        if ((double)b->bytes * y < 9 || (b->last - b->first + 1) * x < 60)
+            continue;
+        fprintf(f, "<text font-size=\"8\""); /* where there is room for it */
+        put_number(f, "x", b->first * x + 3), put_number(f, "y", height - (double)b->offset * y - 2);
+        fprintf(f, ">%%%lld %s</text>\n", (long long)n->id, n->op->name);
+    }
+    for (int ph = 0, each = 1 + p->n_phases / 20; ph < p->n_phases; ph += each) {
+        fprintf(f, "<text font-size=\"10\"");
+        put_number(f, "x", ph * x), put_number(f, "y", height + 14);
+        fprintf(f, ">%d</text>\n", ph);
     }
     fprintf(f, "</svg>\n");
 }

@@ -1,5 +1,6 @@
 /* compiler/dump_dot.c: the groups of a plan as a picture. A cluster a group, in the order of its phases; forward,
- * backward and update have their colours; a bold edge goes through memory and says what, a thin one stays in a tile. */
+ * backward and update have their colours; a bold edge goes through memory and says what, a thin one stays in a tile. Of
+ * a large plan each group is one box, without variables: `dot` cannot place more, and nobody could read it. */
 #include "compiler/dump.h"
 #include "core/number.h"
 #include "core/dot.h"
@@ -86,8 +87,88 @@ static void draw_commits(gr__dot *d, const gr__plan *p, const bool *drawn)
     }
 }
 
+/* ---- large plans ------------------------------------------------------------------------------------------------- */
+
+enum {
+    MANY_NODES = 500, /* as core/dot.h folds a tape */
+    FAR = 16,         /* phases: what comes from farther back is told in the box; `dot` takes hours for long edges */
+};
+
+/* Bytes that the group reads, by the group that made them. */
+static void find_sources(const gr__plan *p, int group, double *from)
+{
+    const gr__step *s = &p->step[p->group[group].step];
+    for (int g = 0; g < p->n_groups; g++)
+        from[g] = 0;
+    for (int i = 0; i < s->n_refs; i++) {
+        const gr__value *v = s->ref[i].value >= 0 ? &p->value[s->ref[i].value] : NULL;
+        int g = v && !s->ref[i].write ? p->node[v->node].group : -1;
+        if (g >= 0 && g != group)
+            from[g] += (double)(v->count * gr_dtype_size(v->dtype));
+    }
+}
+
+static bool is_far(const gr__plan *p, int from, int to)
+{
+    return p->step[p->group[to].step].phase - p->step[p->group[from].step].phase > FAR;
+}
+
+/* Its first layer and its last; coloured as its latest part of the step. */
+static void draw_box(gr__dot *d, const gr__plan *p, int group, const double *from)
+{
+    const gr__group *g = &p->group[group];
+    const gr__step *s = &p->step[g->step];
+    const char *first = NULL, *last = NULL;
+    char id[24], label[600], bytes[40], style[160];
+    int phase = 0;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const gr__node *n = p->node[g->node[i]].node;
+        last = n->scope->name ? n->scope->name : last;
+        first = first ? first : last;
+        phase = (int)n->phase > phase ? (int)n->phase : phase;
+    }
+    size_t n = (size_t)snprintf(label, sizeof label, "phase %d: %s\n%.80s%s%.80s\n%lld tasks, %s us planned", s->phase,
+        s->name, first ? first : "", first && first != last ? " .. " : "", first && first != last ? last : "",
+        (long long)s->tasks, gr__short_text(s->task_ns * (double)s->tasks / 1e3, 4, (char[GR__NUMBER_TEXT]){0}));
+    for (int k = 0; k < p->n_groups && n < sizeof label - 80; k++)
+        if (from[k] > 0 && is_far(p, k, group))
+            n += (size_t)snprintf(label + n, sizeof label - n, "\nand %s of phase %d",
+                gr__bytes_text(from[k], bytes, sizeof bytes), p->step[p->group[k].step].phase);
+    snprintf(id, sizeof id, "g%d", group);
+    snprintf(style, sizeof style, "shape=box, style=filled, fillcolor=\"%s\", color=\"%s\"", gr__dot_fill[phase],
+        gr__dot_line[phase]);
+    gr__dot_node(d, id, label, style);
+}
+
+static char *folded_dot(const gr__plan *p, const char *title)
+{
+    gr__dot d = {0};
+    double *from = gr__alloc(p->n_groups + 1, sizeof *from);
+    if (!from)
+        return NULL;
+    gr__dot_begin(&d, title, "");
+    for (int s = 0; s < p->n_steps; s++) {
+        char a[24], b[24], text[40];
+        int group = p->step[s].group;
+        if (group < 0)
+            continue;
+        find_sources(p, group, from);
+        draw_box(&d, p, group, from);
+        snprintf(b, sizeof b, "g%d", group);
+        for (int g = 0; g < p->n_groups; g++) {
+            snprintf(a, sizeof a, "g%d", g);
+            if (from[g] > 0 && !is_far(p, g, group))
+                gr__dot_edge(&d, a, b, gr__bytes_text(from[g], text, sizeof text), "");
+        }
+    }
+    gr__free(from);
+    return gr__dot_end(&d);
+}
+
 char *gr__groups_dot(const gr__plan *p, const char *title)
 {
+    if (p->n_nodes > MANY_NODES)
+        return folded_dot(p, title);
     gr__dot d = {0};
     bool *drawn = gr__alloc(p->n_nodes + 1, sizeof *drawn);
     if (!drawn)

@@ -44,9 +44,9 @@ static gr_tile_fn sharing(const gr__instr *inner, const gr__instr *outer, int at
 }
 
 /* outer(.. inner ..) as one instruction in outer's place; false if there is no kernel. */
-static bool join(gr__code *c, int i, int k, int at)
+static bool join(gr__code *c, int maker, int k, int at)
 {
-    gr__instr *inner = &c->instr[i], *outer = &c->instr[k], both = *outer;
+    gr__instr *inner = &c->instr[maker], *outer = &c->instr[k], both = *outer;
     const bool alone = readers(c, inner->y.offset) == 1;
     both.n_x = 0;
     for (int x = 0; x < inner->n_x; x++)
@@ -62,6 +62,13 @@ static bool join(gr__code *c, int i, int k, int at)
     for (int x = 0; x < outer->n_x && !one; x++)
         if (x != at)
             both.x[both.n_x++] = outer->x[x];
+    both.n_joined = 0;
+    for (int i = 0; i < inner->n_joined && both.n_joined < GR__OPERANDS; i++)
+        both.joined[both.n_joined++] = inner->joined[i];
+    if (both.n_joined < GR__OPERANDS)
+        both.joined[both.n_joined++] = inner->name;
+    for (int i = 0; i < outer->n_joined && both.n_joined < GR__OPERANDS; i++)
+        both.joined[both.n_joined++] = outer->joined[i];
     *outer = both;
     if (alone)
         inner->op = GR__I_NONE;

@@ -345,6 +345,18 @@ static bool shrinks(const gr__window *w, const gr_tensor *x, int n, int64_t *rea
     return kept <= 0.5;
 }
 
+/* What was computed before the pooling, here after it or of less, is still its own layer's, and its line's. */
+static gr_tensor *again(gr_tensor *old, gr_tensor *y, gr_tensor *added, const int64_t *reach)
+{
+    gr_tape *t = old->node->tape;
+    gr__scope *scope = t->scope;
+    const gr_at at = old->node->at;
+    t->scope = old->node->scope;
+    y = reach ? gr__conv_first(at, old, reach) : added ? gr_add_at(at, y, added) : gr_relu_at(at, y);
+    t->scope = scope;
+    return y;
+}
+
 static gr_tensor *max_pool(gr_at at, gr_tensor *x, const gr__window *w, int n)
 {
     gr_tensor *added[LATER], *in[LATER + 3], *under, *plain = x; /* in: what either way comes to, what it leaves out */
@@ -356,13 +368,13 @@ static gr_tensor *max_pool(gr_at at, gr_tensor *x, const gr__window *w, int n)
         x = under;
         count++;
     }
-    if (fewer && (under = gr__conv_first(at, x, reach)) != x) {
+    if (fewer && (under = again(x, NULL, NULL, reach)) != x) {
         in[n_in++] = x;
         x = under;
     }
     gr_tensor *y = gr_apply_op_at(at, &gr_op_max_pool, w, 1, &x);
     while (count-- > 0)
-        y = added[count] ? gr_add_at(at, y, added[count]) : gr_relu_at(at, y);
+        y = again(in[2 + count], y, added[count], NULL);
     if (n_in == 2)
         return y;
     in[0] = y;

@@ -6,10 +6,12 @@
 #include "core/node.h"
 #include "ops/ops.h"
 #include "tests/harness.h"
+#include "tests/transformer.h"
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- ops --------------------------------------------------------------------------------------------------------- */
 
@@ -426,7 +428,9 @@ static void the_first_nan_is_reported_with_its_op_and_place(void)
 
 static bool file_has(const char *dir, const char *name, const char *what)
 {
-    char path[1000], text[20000] = "";
+    static char text[400000];
+    char path[1000];
+    text[0] = 0;
     snprintf(path, sizeof path, "%s/%s", dir, name);
     FILE *f = fopen(path, "r");
     if (f) {
@@ -452,19 +456,38 @@ static void dumps_show_every_stage(void)
     file_has(inside, "08-compact.dot", "digraph");
     file_has(inside, "groups.dot", "cluster");
     file_has(inside, "plan.txt", "B = 4: 2 nodes, 1 groups, 1 steps, 1 phases");
+    file_has(inside, "plan.txt", "  b0: 48 bytes, input x\n");
     file_has(inside, "memory.svg", "<rect");
     CU_ASSERT_EQUAL(gr_program_dump(p, "/nowhere/at/all"), GR_EIO);
     gr_error_clear();
     gr_program_free(p), gr_tape_free(t);
 }
 
+/* A training step of 2000 nodes: its groups are a box each, which dot can place; variables have their names. */
+static void dumps_of_a_large_program_can_be_read(void)
+{
+    const char *dir = gr_test_scratch("large");
+    transformer m;
+    CU_ASSERT_EQUAL_FATAL(transformer_make(&m, (transformer_sizes){4, 32, 2, 16, 20}), GR_OK);
+    gr_program *p = gr_program_new(m.tape, .inputs = {m.text, m.next}, .outputs = {m.loss}, .max_batch = 4);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+    mkdir(dir, 0777);
+    CU_ASSERT_EQUAL(gr_program_dump(p, dir), GR_OK);
+    CU_ASSERT(gr_program_plan(p).nodes > 1000);
+    file_has(dir, "groups.dot", "\"g0\" [label=\"phase ");
+    file_has(dir, "groups.dot", " KiB\"];");
+    file_has(dir, "plan.txt", ", variable w\n");
+    file_has(dir, "plan.txt", ", mul, add\n");
+    gr_program_free(p);
+    transformer_free(&m);
+}
+
 GR_SUITE("compiler/compile.c", GR_TEST(every_failed_allocation_is_an_error_and_no_more),
     GR_TEST(two_programs_run_in_two_threads_at_once), GR_TEST(the_first_nan_is_reported_with_its_op_and_place),
-    GR_TEST(dumps_show_every_stage), GR_TEST(a_program_serves_every_batch_size),
-    GR_TEST(a_second_run_of_a_batch_size_allocates_nothing),
+    GR_TEST(dumps_show_every_stage), GR_TEST(dumps_of_a_large_program_can_be_read),
+    GR_TEST(a_program_serves_every_batch_size), GR_TEST(a_second_run_of_a_batch_size_allocates_nothing),
     GR_TEST(programs_that_share_a_room_run_in_turn),
     GR_TEST(inputs_that_disagree_on_the_batch_size_are_refused), GR_TEST(a_needed_input_that_is_not_listed_is_an_error),
     GR_TEST(assignments_are_committed_together), GR_TEST(a_variable_may_be_assigned_what_reads_all_of_it),
     GR_TEST(the_last_of_several_assignments_stays), GR_TEST(a_refused_datum_drops_every_commit_and_names_the_place),
-    GR_TEST(a_bad_index_leaves_variables_unchanged),
-    GR_TEST(assign_if_keeps_the_value_where_the_condition_is_false))
+    GR_TEST(a_bad_index_leaves_variables_unchanged), GR_TEST(assign_if_keeps_the_value_where_the_condition_is_false))
