@@ -29,9 +29,9 @@ GR_INLINE T NAME(slide_value)(const int i, const char *upper, const char *lower,
     return *(const T *)(i % 4 == 0 ? a : i % 4 == 1 ? a + row : i % 4 == 2 ? a + 2 * row : a + three);
 }
 
-/* acc[i][(s + turn) % taps] += sum over p of a's value times b's vector */
-GR_INLINE void NAME(slide_add)(const int rows, const int taps, const int turn, NAME(v) acc[][SLIDE_TAPS],
-    const NAME(slide_terms) *t, const T *a, const T *b)
+/* acc[i][(s + turn) % taps] += sum over p of a's value times b's vector, for taps first to last */
+GR_INLINE void NAME(slide_some)(const int rows, const int taps, const int first, const int last, const int turn,
+    NAME(v) acc[][SLIDE_TAPS], const NAME(slide_terms) *t, const T *a, const T *b)
 {
     int64_t row = t->a_row, three = 3 * row, tap = t->b_tap;
     const char *upper = (const char *)a, *lower = upper + (rows > 4 ? 4 * row : 0), *at = (const char *)b;
@@ -40,23 +40,37 @@ GR_INLINE void NAME(slide_add)(const int rows, const int taps, const int turn, N
         NAME(v) w[SLIDE_TAPS];
         AS_NEW(row); /* its multiples belong into the addresses, there is no room for them in registers */
         AS_NEW(tap);
-        UNROLL for (int s = 0; s < taps; s++)
+        UNROLL for (int s = first; s <= last; s++)
             w[s] = NAME(load)((const T *)(at + s * tap));
         UNROLL for (int i = 0; i < rows; i++) {
             NAME(v) x = NAME(slide_value)(i, upper, lower, row, three) - (NAME(v)){0};
-            UNROLL for (int s = 0; s < taps; s++)
+            UNROLL for (int s = first; s <= last; s++)
                 acc[i][(s + turn) % taps] += x * w[s];
         }
     }
 }
 
+/* At an edge: j, the output column of tap 0, and those of some other taps may lie beside the output. */
+GR_INLINE void NAME(slide_edge)(const int rows, const int taps, NAME(v) acc[][SLIDE_TAPS], const NAME(slide_terms) *t,
+    const T *a, const T *b, int64_t j, int64_t cols)
+{
+    if (j == taps - 2 && j < cols) /* without the last one */
+        NAME(slide_some)(rows, taps, 0, taps - 2, 0, acc, t, a, b);
+    else if (j == cols && j >= taps - 1) /* without the first one */
+        NAME(slide_some)(rows, taps, 1, taps - 1, 0, acc, t, a, b);
+    else
+        UNROLL for (int s = 0; s < taps; s++)
+            if (j >= s && j - s < cols)
+                NAME(slide_some)(rows, taps, s, s, 0, acc, t, a, b);
+}
+
 /* ---- forward, dX ------------------------------------------------------------------------------------------------- */
 
-/* One input pixel for all taps; sum number s of a row is in acc[i][(s + turn) % taps]. to: the output pixel of tap 0.
- * It begins where `begins`, with what is there if goes_on; that of the last tap is finished where `ends`. */
+/* One input pixel; sum number s of a row is in acc[i][(s + turn) % taps]. to: the output pixel of tap 0, in column j.
+ * Its sums begin with what is there where `begins`; `inner`: every tap's pixel is in the output. */
 GR_INLINE void NAME(slide_pixel)(const int rows, const int taps, const int turn, NAME(v) acc[][SLIDE_TAPS],
-    const NAME(gather) *g, const NAME(slide_terms) *t, const T *in, const T *w, T *to, const bool begins,
-    const bool ends)
+    const NAME(gather) *g, const NAME(slide_terms) *t, const T *in, const T *w, T *to, int64_t j, const bool begins,
+    const bool inner)
 {
     const int one = turn % taps, other = (taps - 1 + turn) % taps;
     if (begins)
@@ -65,8 +79,11 @@ GR_INLINE void NAME(slide_pixel)(const int rows, const int taps, const int turn,
     else
         UNROLL for (int i = 0; i < rows; i++)
             acc[i][one] = (NAME(v)){0};
-    NAME(slide_add)(rows, taps, turn, acc, t, in, w);
-    if (ends)
+    if (inner)
+        NAME(slide_some)(rows, taps, 0, taps - 1, turn, acc, t, in, w);
+    else
+        NAME(slide_edge)(rows, taps, acc, t, in, w, j, g->cols);
+    if (inner || j >= taps - 1)
         UNROLL for (int i = 0; i < rows; i++)
             NAME(store)(to + i * g->out_row - (taps - 1) * g->out_col, acc[i][other]);
 }
@@ -89,11 +106,13 @@ GR_INLINE void NAME(slide)(const int rows, const int taps, const NAME(gather) *g
     while (left > 0) {
         for (; j >= taps - 1 && left >= taps && j + taps <= cols; j += taps, left -= taps)
             UNROLL for (int s = 0; s < taps; s++, in += pixel, to += col)
-                NAME(slide_pixel)(rows, taps, (taps - s) % taps, acc, g, &t, in, w, to, goes_on, true);
+                NAME(slide_pixel)(rows, taps, (taps - s) % taps, acc, g, &t, in, w, to, j, goes_on, true);
         if (left == 0)
             break;
-        /* at an edge the sums of pixels beyond it come to nothing */
-        NAME(slide_pixel)(rows, taps, 0, acc, g, &t, in, w, to, goes_on && j < cols, j >= taps - 1);
+        if (j >= taps - 1 && j < cols)
+            NAME(slide_pixel)(rows, taps, 0, acc, g, &t, in, w, to, j, goes_on, true);
+        else
+            NAME(slide_pixel)(rows, taps, 0, acc, g, &t, in, w, to, j, goes_on && j < cols, false);
         UNROLL for (int s = taps - 1; s > 0; s--)
             UNROLL for (int i = 0; i < rows; i++)
                 acc[i][s] = acc[i][s - 1];
@@ -117,6 +136,8 @@ GR_INLINE void NAME(slide_dw)(const int rows, const int taps, const NAME(gather)
     const int64_t begin = most(0, g->x0), end = least(g->in_w, cols + taps - 1 + g->x0), j0 = begin - g->x0;
     const int64_t first = most(j0, taps - 1), last = most(first, least(j0 + end - begin, cols));
     const NAME(slide_terms) t = {last - first, size, pixel * size, -w_row * size, w_row * size};
+    NAME(slide_terms) single = t;
+    single.count = 1;
     UNROLL for (int s = 0; s < taps; s++)
         UNROLL for (int i = 0; i < rows; i++)
             acc[i][s] = goes_on ? NAME(load)(dw + s * tap + i * w_row) : (NAME(v)){0};
@@ -126,17 +147,12 @@ GR_INLINE void NAME(slide_dw)(const int rows, const int taps, const NAME(gather)
             UNROLL for (int s = 0; s < taps; s++)
                 __builtin_prefetch(dw + s * tap + (rows + q) * w_row);
         for (int64_t j = j0; j < j0 + end - begin; j++) { /* j: the column of dy for tap 0 */
+            const T *a = in + (j - j0) * pixel, *b = dy + j * w_row;
             if (j == first && last > first) {
-                NAME(slide_add)(rows, taps, 0, acc, &t, in + (j - j0) * pixel, dy + j * w_row);
+                NAME(slide_some)(rows, taps, 0, taps - 1, 0, acc, &t, a, b);
                 j = last - 1;
-                continue;
-            }
-            UNROLL for (int s = 0; s < taps; s++)
-                if (j >= s && j - s < cols) {
-                    const NAME(v) d = NAME(load)(dy + (j - s) * w_row);
-                    UNROLL for (int i = 0; i < rows; i++)
-                        acc[i][s] += (in[(j - j0) * pixel + i] - (NAME(v)){0}) * d;
-                }
+            } else
+                NAME(slide_edge)(rows, taps, acc, &single, a, b, j, cols);
         }
     }
     UNROLL for (int s = 0; s < taps; s++)
@@ -183,12 +199,12 @@ static NAME(gather) NAME(mirrored)(const NAME(gather) *g)
     return m;
 }
 
-/* Does sliding along the rows pay? A pixel that some taps carry over the edge costs as much as any other. */
+/* Does sliding along the rows pay? double is for proofs, not for speed. */
 static bool NAME(slides_well)(const NAME(gather) *g)
 {
-    const int64_t pixels = least(g->in_w, g->cols + g->ns - 1 + g->x0) - most(0, g->x0);
-    return g->ns >= 2 && g->ns <= SLIDE_TAPS && g->dx == 1 && g->step_x == 1 && g->nr > 0 && g->depth >= SLIDE_ROWS &&
-           g->rows >= 3 && g->cols > g->ns && g->channels >= NAME(lanes) && 8 * pixels <= 9 * g->cols;
+    return sizeof(T) == sizeof(float) && g->ns >= 2 && g->ns <= SLIDE_TAPS && g->dx == 1 && g->step_x == 1 &&
+           g->nr > 0 && g->rows >= 3 && g->cols >= 2 * g->ns && g->depth >= SLIDE_ROWS &&
+           g->channels >= NAME(lanes);
 }
 
 static void NAME(slide_zeros)(const NAME(gather) *g, T *out, int64_t from, int64_t to)
@@ -238,7 +254,7 @@ static int64_t NAME(slide_image)(const NAME(gather) *g, const T *dy, T *dw, bool
 {
     const int64_t channels = g->channels / NAME(lanes) * NAME(lanes), w_row = g->w_row;
     const int64_t blocks = (g->depth + SLIDE_ROWS - 1) / SLIDE_ROWS;
-    if (g->ns < 2 || g->ns > SLIDE_TAPS || g->dx != 1 || g->step_x != 1 || g->depth < SLIDE_ROWS || g->cols < 2 * g->ns)
+    if (!NAME(slides_well)(g))
         return 0;
     for (int64_t c = 0; c < channels; c += NAME(lanes))
         for (int64_t r = 0; r < g->nr; r++) {
