@@ -3,7 +3,8 @@
  *
  * A rounded result may differ by 2e-4 of the largest of its tensor. Where summands cancel that says nothing: the same
  * sum in another order may be farther off, and so may evaluation. There the judge is the graph in float64: a program
- * may be TIMES as far from it as evaluation in float32 is, no more. Included after fuzz_shrink.h. */
+ * may be TIMES as far from it as evaluation in float32 is, no more. What follows from dividing by zero may be anything,
+ * since a zero's sign is nobody's promise. Included after fuzz_shrink.h. */
 #ifndef GRAPE_TESTS_FUZZ_JUDGE_H
 #define GRAPE_TESTS_FUZZ_JUDGE_H
 
@@ -84,6 +85,51 @@ static int64_t differ(const gr_array *got, const gr_array *want, trust t)
     return -1;
 }
 
+/* ---- zero's sign ------------------------------------------------------------------------------------------------- */
+
+static bool has_zero(const graph *g, gr_tensor *x)
+{
+    gr_array *value = evaluated(g, x);
+    bool found = false;
+    for (int64_t i = 0; value && !found && i < gr_array_size(value); i++)
+        found = gr_array_at(value, i) == 0;
+    gr_array_free(value);
+    return found;
+}
+
+/* What a node divides by; NULL: it does not. */
+static gr_tensor *divisor(const gr__node *n)
+{
+    static const char *const one[] = {"reciprocal", "rsqrt", "pow"};
+    for (size_t i = 0; i < sizeof one / sizeof *one; i++)
+        if (strcmp(n->op->name, one[i]) == 0)
+            return n->in[0];
+    return strcmp(n->op->name, "div") == 0 ? n->in[1] : NULL;
+}
+
+/* Exact rules may change the sign of a zero (ops/rules.h). Is something divided by one on the way to x? */
+static bool divides_by_zero(const graph *g, const gr_tensor *x)
+{
+    bool *needed = calloc((size_t)g->tape->n_nodes + 1, sizeof *needed), found = false;
+    gr_array *now[VARIABLES];
+    for (int i = 0; i < g->n_variables; i++) /* evaluation begins with those of before the step */
+        now[i] = gr_variable_get(g->variable[i]);
+    needed[x->node->id] = true;
+    for (int64_t id = x->node->id; id >= 0 && !found; id--) {
+        const gr__node *n = g->tape->node[id];
+        for (int i = 0; needed[id] && i < n->n_in; i++)
+            needed[n->in[i]->node->id] = true;
+        found = needed[id] && n->n_in && divisor(n) && has_zero(g, divisor(n));
+    }
+    for (int i = 0; i < g->n_variables; i++) {
+        gr_variable_set(g->variable[i], now[i]);
+        gr_array_free(now[i]);
+    }
+    gr_error_clear();
+    free(needed);
+    return found;
+}
+
 /* ---- float64 ----------------------------------------------------------------------------------------------------- */
 
 static double farthest(const gr_array *a, const gr_array *from)
@@ -116,8 +162,11 @@ static gr_array *exactly(const graph *g, bool variable, int i)
 }
 
 /* Is the program's result, for all that it differs, as good as evaluation's? */
-static bool as_good(const graph *g, bool variable, int i, const gr_array *got, const gr_array *want)
+static bool as_good(const graph *g, bool variable, int i, const gr_array *got, const gr_array *want, trust t)
 {
+    gr_tensor *x = variable ? g->assigned[i] : g->output[i];
+    if (t != ROUNDED)
+        return x && g->kind == ANY_NUMBERS && divides_by_zero(g, x);
     gr_array *right = exactly(g, variable, i);
     bool good = right && gr_shape_equal(gr_array_shape(right), gr_array_shape(got)) &&
                 farthest(got, right) <= TIMES * farthest(want, right);
