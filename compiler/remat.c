@@ -26,7 +26,7 @@ typedef enum { NOT_READ, KEPT, AGAIN } verdict;
 typedef struct {
     gr__graph *g;
     int64_t least;
-    unsigned char *verdict; /* per node of the old tape */
+    unsigned char *verdict; /* per node of the old tape, of its result 0 */
     gr_tensor **copy;       /* its copy on the new tape: result 0 */
     gr_tensor **clone;      /* the copy of an AGAIN that the backward pass reads; NULL until it does */
 } state;
@@ -69,12 +69,12 @@ static bool is_forward(const gr__node *n)
     return n->phase == GR_PHASE_FORWARD && !n->clone;
 }
 
-/* The node whose elements x has. */
-static const gr__node *root(const gr_tensor *x)
+/* The value whose elements x has. */
+static const gr_tensor *root(const gr_tensor *x)
 {
     while (kind_of(x->node) == GR_LOWER_ALIAS)
         x = x->node->in[0];
-    return x->node;
+    return x;
 }
 
 /* ---- verdicts ---------------------------------------------------------------------------------------------------- */
@@ -84,17 +84,18 @@ static void find_read(state *s)
     for (int64_t id = 0; id < s->g->tape->n_nodes; id++) {
         const gr__node *n = s->g->tape->node[id];
         for (int i = 0; i < n->n_in && !is_forward(n); i++) {
-            const gr__node *from = root(n->in[i]);
-            if (is_forward(from) && !(from->op->traits & GR_LEAF))
-                s->verdict[from->id] = KEPT;
+            const gr_tensor *x = root(n->in[i]);
+            if (x->index == 0 && is_forward(x->node) && !(x->node->op->traits & GR_LEAF))
+                s->verdict[x->node->id] = KEPT;
         }
     }
 }
 
 static bool is_there(const state *s, const cone *c, const gr_tensor *x, int64_t bytes)
 {
+    const gr__node *n = x->node;
     return x != c->of &&
-           ((x->node->op->traits & GR_LEAF) || s->verdict[x->node->id] == KEPT || bytes <= c->bytes / SMALL);
+           ((n->op->traits & GR_LEAF) || (s->verdict[n->id] == KEPT && x->index == 0) || bytes <= c->bytes / SMALL);
 }
 
 /* Adds what it takes to have x once more. */

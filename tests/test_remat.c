@@ -66,6 +66,13 @@ static gr_tensor *of_another_such(values *v)
     return gr_abs(gr_add(v->also, v->w));
 }
 
+static gr_tensor *of_a_result_not_read(values *v)
+{
+    gr_tensor *pooled = gr_max_pool(gr_reshape(v->a, GR_SHAPE(GR_BATCH, WIDE / 128, 128, 1)), GR_SHAPE(2));
+    v->also = gr_result(pooled, 1);
+    return gr_relu(pooled);
+}
+
 typedef struct {
     gr__graph graph;
     int64_t clones, nodes;
@@ -90,7 +97,8 @@ static judged judge(body f, int64_t n, bool small_too)
     t->phase = GR_PHASE_BACKWARD;
     gr_tensor *back = y->dtype == GR_BOOL ? gr_logical_not(y) : gr_neg(y);
     gr_tensor *sum = gr_add(gr_square(v.a), gr_square(v.b));
-    gr_program_opts o = {.inputs = {x, w}, .outputs = {out, back, sum, v.also ? gr_neg(v.also) : NULL}};
+    gr_program_opts o = {
+        .inputs = {x, w}, .outputs = {out, back, sum, v.also ? gr_neg(gr_cast(v.also, GR_F32)) : NULL}};
     if (GR_EXPECT(gr_error() == GR_OK && gr__graph_trace(&j.graph, t, &o) == GR_OK, "%s", gr_error_message())) {
         CU_ASSERT_EQUAL(gr__pass_remat(&j.graph, small_too), GR_OK);
         GR_EXPECT(gr__graph_verify(&j.graph, "remat") == GR_OK, "%s", gr_error_message());
@@ -121,6 +129,7 @@ static void cheap_values_of_kept_ones_are_computed_again(void)
         {"a product is not computed again, nor what follows from it", of_a_product, WIDE, false, 0},
         {"small operands are kept for it", of_small_ones, WIDE, false, 1},
         {"random numbers", with_random_numbers, WIDE, false, 0},
+        {"another result of the operand's op is read, not the operand", of_a_result_not_read, WIDE, false, 0},
         {"what follows from another one", of_another_such, WIDE, false, 4},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
