@@ -24,22 +24,28 @@ static int64_t cols_of(const task *t, int form)
     return form & GR__COLS ? t->cols : 1;
 }
 
-/* Scratch tiles are as wide as the tile itself, so that whole ones are one run. */
-static gr_tile_arg resolve(const task *t, const gr__place *x)
+/* Scratch tiles are as wide as the tile itself, so that whole ones are one run. Written in place, number by number:
+ * a copy of what was just stored in pieces waits until all earlier stores, a whole tile's, have left for the cache. */
+static inline void resolve(const task *t, const gr__place *x, gr_tile_arg *to)
 {
-    if (x->buffer < 0)
-        return (gr_tile_arg){
-            t->scratch + x->offset, x->form & GR__ROWS ? cols_of(t, x->form) : 0, x->form & GR__COLS ? 1 : 0};
-    return (gr_tile_arg){
-        (char *)t->run->data[x->buffer] + (x->offset + t->r0 * x->row + t->c0 * x->col) * t->elem, x->row, x->col};
+    if (x->buffer < 0) {
+        to->data = t->scratch + x->offset;
+        to->row = x->form & GR__ROWS ? cols_of(t, x->form) : 0;
+        to->col = x->form & GR__COLS ? 1 : 0;
+    } else {
+        to->data = (char *)t->run->data[x->buffer] + (x->offset + t->r0 * x->row + t->c0 * x->col) * t->elem;
+        to->row = x->row;
+        to->col = x->col;
+    }
 }
 
 static void run_tile(const task *t, const gr__instr *in)
 {
-    gr_tile a = {.rows = rows_of(t, in->form), .cols = cols_of(t, in->form), .y = resolve(t, &in->y), .attr = in->attr};
+    gr_tile a = {.rows = rows_of(t, in->form), .cols = cols_of(t, in->form), .attr = in->attr};
     gr_tile_arg more[GR__PAIR_OPERANDS - GR_TILE_INPUTS];
+    resolve(t, &in->y, &a.y);
     for (int k = 0; k < in->n_x; k++)
-        *(k < GR_TILE_INPUTS ? &a.x[k] : &more[k - GR_TILE_INPUTS]) = resolve(t, &in->x[k]);
+        resolve(t, &in->x[k], k < GR_TILE_INPUTS ? &a.x[k] : &more[k - GR_TILE_INPUTS]);
     if (in->n_x > GR_TILE_INPUTS)
         a.attr = more;
     if (!(in->form & GR__COLS)) { /* one number a row: a row of them, if they lie in one run */
@@ -58,27 +64,26 @@ static void run_tile(const task *t, const gr__instr *in)
 }
 
 /* n: results of the instruction, all tasks together. */
-static void panel(const gr__panel *given, const gr__instr *in, int64_t n, bool f64)
+static void panel(gr__panel *p, const gr__instr *in, int64_t n, bool f64)
 {
-    gr__panel p = *given;
-    if (p.kind == GR_REDUCE_VARIANCE) {
+    if (p->kind == GR_REDUCE_VARIANCE) {
         const gr__moments_of of = in->axes == GR__ROWS   ? GR__OF_COLUMNS
                                   : in->axes == GR__COLS ? GR__OF_ROWS
                                                          : GR__OF_ALL;
         if (in->moments)
-            gr__panel_moments(&p, of, n, f64);
+            gr__panel_moments(p, of, n, f64);
         else
-            gr__panel_variance(&p, of, f64);
+            gr__panel_variance(p, of, f64);
     } else if (in->axes == in->input_form && in->input_form == GR__ROWS) { /* a column of numbers lies in one run */
-        p.cols = p.rows;
-        p.rows = 1;
-        gr__panel_cols(&p, f64);
+        p->cols = p->rows;
+        p->rows = 1;
+        gr__panel_cols(p, f64);
     } else if (in->axes == (GR__ROWS | GR__COLS)) {
-        gr__panel_all(&p, f64);
+        gr__panel_all(p, f64);
     } else if (in->axes == GR__ROWS) {
-        gr__panel_rows(&p, f64);
+        gr__panel_rows(p, f64);
     } else {
-        gr__panel_cols(&p, f64);
+        gr__panel_cols(p, f64);
     }
 }
 
@@ -93,7 +98,9 @@ static void add(void *sums, const void *more, int64_t n, bool f64)
 
 static void run_reduce(const task *t, const gr__instr *in)
 {
-    gr_tile_arg x = resolve(t, &in->x[0]), y = resolve(t, &in->y);
+    gr_tile_arg x, y;
+    resolve(t, &in->x[0], &x);
+    resolve(t, &in->y, &y);
     gr__panel p = {in->reduce, rows_of(t, in->input_form), cols_of(t, in->input_form), x.data, x.row, y.data};
     bool f64 = t->code->layout->f64;
     int64_t count = (in->form & GR__ROWS ? in->rows : 1) * (in->form & GR__COLS ? in->cols : 1);
@@ -120,7 +127,8 @@ static void run_reduce(const task *t, const gr__instr *in)
 static void run_contract(const task *t, const gr__instr *in)
 {
     const gr_lowering *l = in->product->low;
-    gr_tile_arg y = resolve(t, &in->y);
+    gr_tile_arg y;
+    resolve(t, &in->y, &y);
     int64_t c_row = in->y.buffer < 0 ? t->cols : t->code->layout->cols;
     gr__gemm g = {.n = t->cols,
         .k = l->k,
@@ -173,7 +181,8 @@ static void run_load(const task *t, const gr__instr *in)
 {
     const gr__place *x = &in->x[0];
     const gr__layout *l = t->code->layout;
-    gr_tile_arg y = resolve(t, &in->y);
+    gr_tile_arg y;
+    resolve(t, &in->y, &y);
     const char *data = t->run->data[x->buffer];
     int64_t rows = rows_of(t, in->form), cols = cols_of(t, in->form), size = gr_dtype_size(in->dtype);
     int64_t col = in->form & GR__COLS ? x->col : 1;
@@ -197,7 +206,8 @@ static void run_load(const task *t, const gr__instr *in)
 
 static void run_store(const task *t, const gr__instr *in)
 {
-    gr_tile_arg x = resolve(t, &in->x[0]);
+    gr_tile_arg x;
+    resolve(t, &in->x[0], &x);
     int64_t rows = rows_of(t, in->form), cols = cols_of(t, in->form), size = gr_dtype_size(in->dtype);
     char *data = (char *)t->run->data[in->y.buffer] + (t->r0 * in->y.row + t->c0 * in->y.col) * size;
     if (in->y.row == cols) {

@@ -81,9 +81,9 @@ GR_INLINE void tile_of_many(const gr_tile *t, const int arity, many_fn f)
     for (int64_t r = 0; r < t->rows; r++) {
 #pragma GCC unroll 8
         for (int k = 0; k < arity; k++) {
-            gr_tile_arg from = k < GR_TILE_INPUTS ? t->x[k] : more[k - GR_TILE_INPUTS];
-            from.data = (float *)from.data + r * from.row;
-            const reader one = reader_of(&from, &spread[k]);
+            const gr_tile_arg *from = k < GR_TILE_INPUTS ? &t->x[k] : &more[k - GR_TILE_INPUTS];
+            const float *data = (const float *)from->data + r * from->row;
+            const reader one = reader_of(data, from->row, from->col, &spread[k]);
             x[k] = one.x, step[k] = one.step;
         }
         float *y = (float *)t->y.data + r * t->y.row;

@@ -52,37 +52,29 @@ GR_INLINE void rows(const gr__panel *p, vf start, combine f)
         strip_rows(p, c, 1, p->cols - c, start, f);
 }
 
-/* 16 lanes in halves down to one: the same order for every width. */
-GR_INLINE float across(const float *lane, combine f)
+/* 16 lanes in halves down to one: the same order for every width. In registers: what is stored in two vectors and read
+ * across their border has to wait until both have left for the cache. */
+GR_INLINE float across(const vf *s, combine f)
 {
-    float v[16];
-    for (int i = 0; i < 16; i++)
-        v[i] = lane[i];
-    for (int half = 8; half; half /= 2)
-        for (int i = 0; i < half; i++)
-            v[i] = f(vf_set1(v[i]), vf_set1(v[i + half]))[0];
-    return v[0];
-}
-
-/* Sums of 16 lanes only get the cheap way: the order of halves is kept, several lanes go at once. */
-GR_INLINE float across_vectors(const vf *s, combine f)
-{
+#define FOLD(...) u = f(u, __builtin_shufflevector(u, u, __VA_ARGS__))
 #if GR_W == 16
-    float v[32];
-    vf_store(v, s[0]), vf_store(v + 16, s[0]);
-    vf a = f(vf_load(v), vf_load(v + 8));
-    vf_store(v, a);
-    a = f(vf_load(v), vf_load(v + 4));
-    vf_store(v, a);
-    a = f(vf_load(v), vf_load(v + 2));
-    vf_store(v, a);
-    return f(vf_load(v), vf_load(v + 1))[0];
+    vf u = s[0];
+    FOLD(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    FOLD(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+    FOLD(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+    FOLD(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+#elif GR_W == 8
+    vf u = f(s[0], s[1]);
+    FOLD(4, 5, 6, 7, 0, 1, 2, 3);
+    FOLD(2, 3, 0, 1, 6, 7, 4, 5);
+    FOLD(1, 0, 3, 2, 5, 4, 7, 6);
 #else
-    float lane[16];
-    for (int k = 0; k < PARTS; k++)
-        vf_store(lane + k * GR_W, s[k]);
-    return across(lane, f);
+    vf u = f(f(s[0], s[2]), f(s[1], s[3]));
+    FOLD(2, 3, 0, 1);
+    FOLD(1, 0, 3, 2);
 #endif
+#undef FOLD
+    return u[0];
 }
 
 GR_INLINE float one_row(const float *x, int64_t n, vf start, combine f)
@@ -112,7 +104,7 @@ GR_INLINE float one_row(const float *x, int64_t n, vf start, combine f)
     }
     for (int q = 0; q < PARTS; q++)
         s[0][q] = f(f(s[0][q], s[1][q]), f(s[2][q], s[3][q]));
-    return across_vectors(s[0], f);
+    return across(s[0], f);
 }
 
 /* Rows of a few elements one by one: they do not wait for each other. */

@@ -29,7 +29,16 @@ gr_tile_fn gr__tile_f64(int row);
 /* All float kernels of one instruction set; NULL if this build or machine has none. For tests. */
 const gr_tile_fn *gr__tiles_of(gr_isa isa);
 
-/* The same tile in as few rows as its strides allow: one if nothing but whole rows is stepped over. */
-gr_tile gr__tile_flat(const gr_tile *t);
+/* The same tile in as few rows as its strides allow: one if nothing but whole rows is stepped over, or if rows have one
+ * element; then an operand's step from column to column is its step from row to row. (Not as another gr_tile: a copy of
+ * what the caller has just stored in pieces waits until all earlier stores have left for the cache.) */
+typedef struct {
+    int64_t rows, cols;
+} gr__tile_size;
+gr__tile_size gr__tile_flat(const gr_tile *t);
+static inline int64_t gr__tile_step(const gr_tile *t, gr__tile_size flat, const gr_tile_arg *x)
+{
+    return t->cols == 1 && flat.cols > 1 ? x->row : x->col;
+}
 
 #endif

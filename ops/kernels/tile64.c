@@ -29,22 +29,25 @@ gr_tile_fn gr__tile_f32(int row)
     return gr__tiles_of(gr__cpu_isa())[row];
 }
 
-gr_tile gr__tile_flat(const gr_tile *t)
+static bool dense(const gr_tile_arg *x, int64_t cols)
 {
-    gr_tile flat = *t;
-    const gr_tile_arg *const all[] = {&t->y, &t->x[0], &t->x[1], &t->x[2]};
-    gr_tile_arg *const to[] = {&flat.y, &flat.x[0], &flat.x[1], &flat.x[2]};
-    bool dense = true, column = t->cols == 1;
-    for (int i = 0; i < 1 + GR_TILE_INPUTS; i++) { /* operands not in use are all zeros, and agree with anything */
-        dense = dense && all[i]->row == t->cols * all[i]->col;
-        column = column && (all[i]->row == 0 || all[i]->row == 1);
+    return x->row == cols * x->col;
+}
+static bool one_run(const gr_tile_arg *x)
+{
+    return x->row == 0 || x->row == 1;
+}
+
+gr__tile_size gr__tile_flat(const gr_tile *t)
+{
+    gr__tile_size flat = {t->rows, t->cols};
+    bool runs = dense(&t->y, t->cols), column = t->cols == 1 && one_run(&t->y);
+    for (int i = 0; i < GR_TILE_INPUTS; i++) { /* operands not in use are all zeros, and agree with anything */
+        runs = runs && dense(&t->x[i], t->cols);
+        column = column && one_run(&t->x[i]);
     }
-    if (t->rows < 2 || (!dense && !column))
-        return flat;
-    flat.cols = t->rows * t->cols;
-    flat.rows = 1;
-    for (int i = 0; !dense && i < 1 + GR_TILE_INPUTS; i++)
-        to[i]->col = all[i]->row;
+    if (t->rows > 1 && (runs || column))
+        flat = (gr__tile_size){1, t->rows * t->cols};
     return flat;
 }
 
@@ -101,19 +104,22 @@ static double sigmoid(double x)
 #define BOOL(m)      ((m) ? 1.0 : 0.0)
 
 #define ROW(name, value, arity)                                                                    \
-    static void tile_##name(const gr_tile *given)                                                  \
+    static void tile_##name(const gr_tile *t)                                                      \
     {                                                                                              \
-        const gr_tile t = gr__tile_flat(given);                                                    \
-        const double *p = t.attr;                                                                  \
-        for (int64_t r = 0; r < t.rows; r++) {                                                     \
-            double *y = (double *)t.y.data + r * t.y.row;                                          \
-            const double *pa = (const double *)t.x[0].data + r * t.x[0].row;                       \
-            const double *pb = (arity) > 1 ? (const double *)t.x[1].data + r * t.x[1].row : NULL;  \
-            const double *pc = (arity) > 2 ? (const double *)t.x[2].data + r * t.x[2].row : NULL;  \
-            for (int64_t i = 0; i < t.cols; i++) {                                                 \
-                const double a = pa[i * t.x[0].col], x = a;                                        \
-                const double b = (arity) > 1 ? pb[i * t.x[1].col] : 0;                             \
-                const double c = (arity) > 2 ? pc[i * t.x[2].col] : 0;                             \
+        const gr__tile_size flat = gr__tile_flat(t);                                               \
+        const double *p = t->attr;                                                                 \
+        int64_t step[GR_TILE_INPUTS];                                                              \
+        for (int k = 0; k < GR_TILE_INPUTS; k++)                                                   \
+            step[k] = gr__tile_step(t, flat, &t->x[k]);                                            \
+        for (int64_t r = 0; r < flat.rows; r++) {                                                  \
+            double *y = (double *)t->y.data + r * t->y.row;                                        \
+            const double *pa = (const double *)t->x[0].data + r * t->x[0].row;                     \
+            const double *pb = (arity) > 1 ? (const double *)t->x[1].data + r * t->x[1].row : NULL; \
+            const double *pc = (arity) > 2 ? (const double *)t->x[2].data + r * t->x[2].row : NULL; \
+            for (int64_t i = 0; i < flat.cols; i++) {                                              \
+                const double a = pa[i * step[0]], x = a;                                           \
+                const double b = (arity) > 1 ? pb[i * step[1]] : 0;                                \
+                const double c = (arity) > 2 ? pc[i * step[2]] : 0;                                \
                 (void)x, (void)b, (void)c, (void)p;                                                \
                 y[i] = value;                                                                      \
             }                                                                                      \

@@ -47,43 +47,43 @@ GR_INLINE void down(
     }
 }
 
-GR_INLINE reader reader_of(const gr_tile_arg *x, vf *spread)
+GR_INLINE reader reader_of(const float *x, int64_t row, int64_t col, vf *spread)
 {
-    if (x->col)
-        return (reader){x->data, GR_W, x->row};
-    *spread = vf_set1(*(const float *)x->data);
+    if (col)
+        return (reader){x, GR_W, row};
+    *spread = vf_set1(*x);
     return (reader){(const float *)spread, 0, 0};
 }
 
-GR_INLINE void tile(const gr_tile *given, int arity, lane_fn f, int n_params)
+GR_INLINE void tile(const gr_tile *t, int arity, lane_fn f, int n_params)
 {
-    const gr_tile t = gr__tile_flat(given);
+    const gr__tile_size flat = gr__tile_flat(t);
     vf p[2] = {{0}}, spread[3];
     reader a = {0}, b = {0}, c = {0};
     bool again = false; /* is a spread value to be read anew in each row? */
-    if (t.rows < 1 || t.cols < 1)
+    if (flat.rows < 1 || flat.cols < 1)
         return;
     for (int i = 0; i < n_params; i++)
-        p[i] = vf_set1((float)((const double *)t.attr)[i]);
-    a = reader_of(&t.x[0], &spread[0]);
-    b = arity > 1 ? reader_of(&t.x[1], &spread[1]) : b;
-    c = arity > 2 ? reader_of(&t.x[2], &spread[2]) : c;
+        p[i] = vf_set1((float)((const double *)t->attr)[i]);
+    a = reader_of(t->x[0].data, t->x[0].row, gr__tile_step(t, flat, &t->x[0]), &spread[0]);
+    b = arity > 1 ? reader_of(t->x[1].data, t->x[1].row, gr__tile_step(t, flat, &t->x[1]), &spread[1]) : b;
+    c = arity > 2 ? reader_of(t->x[2].data, t->x[2].row, gr__tile_step(t, flat, &t->x[2]), &spread[2]) : c;
     for (int k = 0; k < arity; k++)
-        again = again || (!t.x[k].col && t.x[k].row);
-    float *y = t.y.data;
-    if (!again && t.rows >= FEW_ROWS && t.cols <= NARROW && t.cols % GR_W == 0) {
-        for (int64_t k = 0; k < t.cols; k += GR_W, y += GR_W, a.x += a.step, b.x += b.step, c.x += c.step)
-            down(y, t.y.row, t.rows, arity, a, b, c, f, p);
+        again = again || (!t->x[k].col && t->x[k].row);
+    float *y = t->y.data;
+    if (!again && flat.rows >= FEW_ROWS && flat.cols <= NARROW && flat.cols % GR_W == 0) {
+        for (int64_t k = 0; k < flat.cols; k += GR_W, y += GR_W, a.x += a.step, b.x += b.step, c.x += c.step)
+            down(y, t->y.row, flat.rows, arity, a, b, c, f, p);
         return;
     }
     for (int64_t r = 0;;) {
-        strip(y, t.cols, arity, a, b, c, f, p);
-        if (++r == t.rows)
+        strip(y, flat.cols, arity, a, b, c, f, p);
+        if (++r == flat.rows)
             return;
-        y += t.y.row, a.x += a.row, b.x += b.row, c.x += c.row;
+        y += t->y.row, a.x += a.row, b.x += b.row, c.x += c.row;
         for (int k = 0; k < arity && again; k++)
-            if (!t.x[k].col)
-                spread[k] = vf_set1(((const float *)t.x[k].data)[r * t.x[k].row]);
+            if (!t->x[k].col)
+                spread[k] = vf_set1(((const float *)t->x[k].data)[r * t->x[k].row]);
     }
 }
 
