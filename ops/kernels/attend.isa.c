@@ -102,6 +102,20 @@ static void turn_rows(const float *x, int64_t x_row, int64_t n, int64_t h, float
         }
 }
 
+/* Asks for rows from .. to of h elements; a prefetcher does not find rows that lie far apart. */
+GR_INLINE void fetch_rows(const void *x, int64_t row, int64_t h, int64_t from, int64_t to)
+{
+    for (int64_t i = from; i < to; i++)
+        for (int64_t d = 0; d < h; d += LANES)
+            __builtin_prefetch((const char *)x + (i * row + d) * (int64_t)sizeof(float));
+}
+/* Of the head beside this one, which is usually next: if rows have more than one head. */
+GR_INLINE void fetch_next(const void *x, int64_t row, int64_t h, int64_t from, int64_t to)
+{
+    if (row > h)
+        fetch_rows((const char *)x + h * (int64_t)sizeof(float), row, h, from, to);
+}
+
 /* ---- the tile ---------------------------------------------------------------------------------------------------- */
 
 /* acc += sum over p < k of a[i * a_row + p * a_col] b[p * b_row ..] */
@@ -249,6 +263,9 @@ void GR_ISA_NAME(gr__attend_forward)(const gr__attend *a, int64_t first, int64_t
         const int64_t rows = least(ROWS, end - i0), n = seen(a, i0 + rows - 1);
         float c[ROWS] = {0}, lse[ROWS];
         copy_rows(q + i0 * a->q_row, a->q_row, rows, a->h, (float)a->scale, r.q, r.h, ROWS);
+        fetch_next(q, a->q_row, a->h, i0, i0 + rows);
+        fetch_next(a->k, a->k_row, a->h, i0, least(i0 + ROWS, a->s));
+        fetch_next(a->v, a->v_row, a->hv, i0, least(i0 + ROWS, a->s));
         for (int64_t j = 0; j < n; j += KEYS) {
             vf acc[ROWS][TILE_VECTORS];
             tile_zero_f32(ROWS, 2, acc);
@@ -314,6 +331,12 @@ void GR_ISA_NAME(gr__attend_backward)(const gr__attend *a)
         const int64_t rows = least(BLOCK, a->t - b0), keys = seen(a, b0 + rows - 1);
         copy_rows(q + b0 * a->q_row, a->q_row, rows, a->h, (float)a->scale, r.q, r.h, BLOCK);
         copy_rows(dy + b0 * a->y_row, a->y_row, rows, a->hv, 1, r.dy, r.hv, BLOCK);
+        fetch_next(q, a->q_row, a->h, b0, b0 + rows);
+        fetch_next(dy, a->y_row, a->hv, b0, b0 + rows);
+        fetch_next(a->k, a->k_row, a->h, b0, least(b0 + BLOCK, a->s));
+        fetch_next(a->v, a->v_row, a->hv, b0, least(b0 + BLOCK, a->s));
+        fetch_rows(dk, a->k_row, a->h, b0, least(b0 + BLOCK, a->s));
+        fetch_rows(dv, a->v_row, a->hv, b0, least(b0 + BLOCK, a->s));
         for (int64_t i = 0; i < rows; i += ROWS) {
             const int64_t some = least(ROWS, rows - i), n = seen(a, b0 + i + some - 1);
             float *p = r.p + i * r.row, *ds = r.ds + i * r.row;
