@@ -23,6 +23,7 @@ enum {
     SET_STRIDE = 4096,  /* bytes: rows this far apart fall into one set of the first cache, */
     COLLIDING_ROWS = 6, /* which holds 8 lines or more */
     PACK_BLOCKS = 4,    /* blocks of rows from which on a copy of b pays */
+    AHEAD = 6, /* steps: longer than L2 takes, and few enough that rows of one set do not push each other out */
 };
 #endif
 
@@ -243,10 +244,10 @@ static void NAME(tile_scattered)(NAME(tile_fn) *tile, int64_t m, int64_t n, cons
 /* A part of the product: a cut of k. */
 typedef struct {
     int64_t k0, k;
-    const T *next_b; /* what is read after the group of columns in hand: its first column */
+    const T *next_b; /* the first column after the group of columns in hand: what is packed next */
 } NAME(part);
 
-/* n columns of nv vectors from col on; t->b is given. next_b is what is read of b after it. */
+/* n columns of nv vectors from col on; t->b is given. next_b: what is packed after it, or NULL. */
 static void NAME(strip_rows)(const NAME(job) *j, const NAME(part) *s, NAME(terms) *t, int64_t col, int64_t n, int nv,
     const T *next_b)
 {
@@ -257,10 +258,13 @@ static void NAME(strip_rows)(const NAME(job) *j, const NAME(part) *s, NAME(terms
         NAME(tile_fn) *tile = NAME(tiles)[mr][nv];
         T *c = j->c + i * j->c_row + col * j->c_col;
         t->a = j->a + i * j->a_row + s->k0 * j->a_col;
-        if (j->b_col == 1 && q < nv) /* the first blocks fetch the next strip of b, a column of lines each */
+        t->next_line = 0;
+        if (j->a_col != 1) /* a line or two a step, often of another page: fetched for this block */
+            t->next = t->a + AHEAD * j->a_col, t->next_step = j->a_col, t->next_line = (mr - 1) * j->a_row;
+        else if (next_b && q < nv) /* the first blocks fetch the next strip of b, a column of lines each */
             t->next = next_b + q * NAME(lanes), t->next_step = j->b_row;
         else /* the others the next block of a */
-            t->next = t->a + mr * j->a_row, t->next_step = j->a_col == 1 ? mr * j->a_row / j->k : j->a_col;
+            t->next = t->a + mr * j->a_row, t->next_step = mr * j->a_row / j->k;
         if (j->c_col == 1)
             tile(t, c, j->c_row, goes_on);
         else
@@ -290,7 +294,6 @@ static void NAME(strips)(const NAME(job) *j, const NAME(part) *s, int64_t col, i
             continue;
         }
         t.b = b + at * j->b_col;
-        const T *next_b = left > n && !j->pack ? t.b + n * j->b_col : s->next_b + at * j->b_col;
         if (j->pack)
             t.b = w.to + at / full * w.to_step + at % full, t.b_row = full;
 #ifndef GR_VEC_512
@@ -299,7 +302,9 @@ static void NAME(strips)(const NAME(job) *j, const NAME(part) *s, int64_t col, i
             t.b = j->panel, t.b_row = nv * NAME(lanes);
         }
 #endif
-        NAME(strip_rows)(j, s, &t, col + at, n, nv, next_b);
+        if (j->a_col != 1 || !j->pack)
+            t.b_ahead = AHEAD * t.b_row;
+        NAME(strip_rows)(j, s, &t, col + at, n, nv, j->pack && j->b_col == 1 ? s->next_b + at : NULL);
     }
 }
 

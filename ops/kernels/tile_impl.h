@@ -145,6 +145,9 @@ typedef struct {
     int64_t last;
     const T *next; /* what will be read after this tile, fetched a line a step */
     int64_t next_step;
+    int64_t b_ahead; /* not 0: the tile fetches what it reads itself, rows of b so many elements ahead, and of a
+                        (next) two lines a step, */
+    int64_t next_line; /* the second so many elements after the first */
 } NAME(terms);
 
 /* a[i] of the rows of a tile: all that 13 rows need are two pointers, 7 rows apart, and 3 multiples of the stride. */
@@ -168,7 +171,8 @@ GR_INLINE T NAME(tile_a)(const int i, const T *upper, const T *lower, int64_t ro
         return *(const T *)(a + 2 * three);
     }
 }
-GR_INLINE void NAME(tile_add)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS], const NAME(terms) *t)
+GR_INLINE void NAME(tile_steps)(const int mr, const int nv, const bool ahead, NAME(v) acc[][TILE_VECTORS],
+    const NAME(terms) *t)
 {
     const T *a = t->a, *lower = a + (mr > 7 ? 7 * t->a_row : 0), *b = t->b, *next = t->next;
     int64_t row = t->a_row * (int64_t)sizeof(T), three = 3 * row, five = 5 * row;
@@ -179,6 +183,11 @@ GR_INLINE void NAME(tile_add)(const int mr, const int nv, NAME(v) acc[][TILE_VEC
     for (int64_t p = t->k; p > 0; p--, a += t->a_col, lower += t->a_col, b += t->b_row) {
         NAME(v) w[TILE_VECTORS];
         __builtin_prefetch(next);
+        if (ahead) {
+            __builtin_prefetch(next + t->next_line);
+            __builtin_prefetch(b + t->b_ahead);
+            __builtin_prefetch(b + t->b_ahead + (nv - 1) * NAME(lanes));
+        }
         next += t->next_step;
         UNROLL for (int v = 0; v < nv - 1; v++)
             w[v] = NAME(load)(b + v * NAME(lanes));
@@ -189,6 +198,13 @@ GR_INLINE void NAME(tile_add)(const int mr, const int nv, NAME(v) acc[][TILE_VEC
                 acc[i][v] += x * w[v];
         }
     }
+}
+GR_INLINE void NAME(tile_add)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS], const NAME(terms) *t)
+{
+    if (t->b_ahead)
+        NAME(tile_steps)(mr, nv, true, acc, t);
+    else
+        NAME(tile_steps)(mr, nv, false, acc, t);
 }
 GR_INLINE void NAME(tile_load)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS], const T *c, int64_t c_row,
     int64_t last)
