@@ -6,7 +6,8 @@
  * neighbours, so the inner loop is kw * c long. With a stride, dX is a gather for each phase of pixels, with the taps
  * that reach it. Rows that would leave the image to the left or right are read from a band: a copy of the rows with
  * their halo of zeros. Taps above and below the image are skipped.
- * dW is a product over pixels: the (tap column, channel) pairs of a tap row are the rows of a tile. */
+ * dW is a product over pixels: the (tap column, channel) pairs of a tap row are the rows of a tile.
+ * With AVX-512 most of what has 3 taps side by side and stride 1 does not come to the tiles: slide_impl.h. */
 #include "ops/kernels/block_impl.h"
 #include "ops/kernels/conv.h"
 
@@ -457,13 +458,26 @@ static void NAME(dw_tap_row)(const gr__conv *c, const NAME(gather) *g, const NAM
     }
 }
 
+/* Output rows i0 to i1, tap row by tap row. b: dy's strip at output row i0. */
+static void NAME(dw_rows)(const gr__conv *c, const NAME(gather) *g, const NAME(view) *in, const T *b, int64_t b_row,
+    int64_t i0, int64_t i1, int64_t n, int nv, T *out, bool goes_on, const gr__conv_part *share)
+{
+    for (int64_t r = 0; r < g->nr && i0 < i1; r++) { /* output rows whose tap r lies in the image */
+        int64_t first;
+        const int64_t count = inside(g->y0 + r * g->dy + i0 * g->step_y, g->step_y, i1 - i0, g->in_h, &first);
+        NAME(dw_tap_row)(c, g, in, b + first * g->cols * b_row, b_row, r, i0 + first, count, n, nv, out, goes_on,
+            share);
+    }
+}
+
+#include "ops/kernels/first_layer_impl.h"
+
 /* One group of one image; dy and out point at its first channel of the share. */
 static void NAME(dw_image)(const gr__conv *c, const NAME(gather) *g, const T *dy, T *out, bool goes_on,
     const NAME(room) *room, const gr__conv_part *share)
 {
     const bool copy = NAME(leaves)(g);
     const int64_t rows = copy ? NAME(band_rows)(g) : g->rows;
-    const int64_t tile_rows = g->ns * g->depth;
     for (int64_t b0 = 0; b0 < g->rows; b0 += rows) {
         const int64_t b1 = least(b0 + rows, g->rows);
         NAME(view) in = g->in;
@@ -471,17 +485,13 @@ static void NAME(dw_image)(const gr__conv *c, const NAME(gather) *g, const T *dy
             in = NAME(make_band)(g, most(0, b0 * g->step_y + g->y0),
                 least(g->in_h, (b1 - 1) * g->step_y + g->y0 + (g->nr - 1) * g->dy + 1), room->band);
         for (int64_t o = 0; o < g->channels;) {
-            const int nv = NAME(vectors_for)(tile_rows, g->channels - o);
+            const int few = NAME(few_vectors)(g, share, g->channels - o);
+            const int nv = few ? few : NAME(vectors_for)(g->ns * g->depth, g->channels - o);
             const int64_t n = least(g->channels - o, nv * NAME(lanes));
             int64_t b_row = c->o;
             const T *b = NAME(readable)(dy + b0 * g->cols * c->o + o, &b_row, (b1 - b0) * g->cols, n, nv, room->panel);
-            for (int64_t r = 0; r < g->nr; r++) { /* output rows whose tap r lies in the image */
-                const int64_t y = g->y0 + r * g->dy;
-                int64_t first;
-                const int64_t count = inside(y + b0 * g->step_y, g->step_y, b1 - b0, g->in_h, &first);
-                NAME(dw_tap_row)(c, g, &in, b + first * g->cols * b_row, b_row, r, b0 + first, count, n, nv, out + o,
-                    goes_on || b0 > 0, share);
-            }
+            (few ? NAME(dw_few_rows) : NAME(dw_rows))(
+                c, g, &in, b, b_row, b0, b1, n, nv, out + o, goes_on || b0 > 0, share);
             o += n;
         }
     }
