@@ -258,10 +258,10 @@ static int fitting(const state *s, int i, const gr__node *n, gr_tensor *const *i
 {
     for (; i < s->n_rules; i++) {
         const rule *r = &s->rules[i];
-        if (r->from.part[0].op != n->op || !r->usable || (r->inexact && !s->inexact) || n->op->attr_size ||
+        if (r->from.part[0].op != n->op || !r->usable || (r->inexact && !s->inexact) ||
             r->from.part[0].n_in != n->n_in)
             continue;
-        *m = (match){0};
+        *m = (match){.with_attr = {n}, .n_with_attr = n->op->attr_size > 0};
         if (inputs_fit(&r->from, 0, n->op, in, m))
             break;
     }

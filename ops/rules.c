@@ -38,6 +38,7 @@ const gr__rule gr__rules[] = {
     {"div(x, -1)", "neg(x)", false},
     {"neg(sub(x, y))", "sub(y, x)", false},
     {"square(neg(x))", "square(x)", false},
+    {"sum(neg(x))", "neg(sum(x))", false},
     {"square(abs(x))", "square(x)", false},
     {"mul(x, x)", "square(x)", false},
     {"abs(neg(x))", "abs(x)", false},

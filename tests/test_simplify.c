@@ -57,6 +57,9 @@ static const row rows[] = {
         X "%1 = neg(%0) : float32 [B, 3]\n%2 = neg(%1) : float32 [B, 3]\n%3 = constant : float32 [] = 1\n"
           "%4 = mul(%2, %3) : float32 [B, 3]\nreturn %4\n",
         X "return %0\n"},
+    {"signs are changed after a sum, over the same axes", simplify_exact,
+        X "%1 = neg(%0) : float32 [B, 3]\n%2 = sum(%1) {axes = [0], keepdims = true} : float32 [1, 3]\nreturn %2\n",
+        X "%1 = sum(%0) {axes = [0], keepdims = true} : float32 [1, 3]\n%2 = neg(%1) : float32 [1, 3]\nreturn %2\n"},
     {"a mask is applied before a pooling's gradient is spread", simplify_exact,
         POOLED "%4 = greater(%0, %2) : bool [B, 4, 4, 1]\n"
                "%5 = max_pool_input_grad(%1, %3.1) {" WINDOW ", into = [4, 4]} : float32 [B, 4, 4, 1]\n"
