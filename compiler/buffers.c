@@ -40,7 +40,9 @@ static void mark_needed(gr__plan *p)
         const gr__pnode *n = &p->node[id];
         if (n->group < 0)
             continue;
-        for (int i = p->group[n->group].opaque ? 0 : 1; i < n->node->n_out - n->node->op->n_kept; i++)
+        const gr_op *op = n->node->op;
+        for (int i = p->group[n->group].opaque ? 0 : 1;
+             i < n->node->n_out - op->n_kept && !(op->traits & GR_ON_DEMAND); i++)
             p->value[n->value + i].needed = true;
         for (int i = 0; i < n->node->n_in; i++) {
             gr__value *v = &p->value[gr__read_value(p, id, i)];

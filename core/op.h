@@ -167,6 +167,7 @@ typedef enum {
     /* The result is input 0, which equals input 1 and is cheaper. Gradients go through input 1 if they are wanted of it
      * or of what only it is made of, the further inputs. */
     GR_EITHER = 1 << 18,
+    GR_ON_DEMAND = 1 << 19, /* no result has data where nobody reads it: eval finds NULL */
 } gr_trait;
 
 struct gr_op {

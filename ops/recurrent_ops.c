@@ -295,8 +295,8 @@ static void cell_vjp(gr_vjp *v)
         .flops = f_flops,                                                                                              \
         .samples = GR_SAMPLES(__VA_ARGS__)}
 #define CELL(op, text, ins, outs, ...)                                                                                 \
-    RECURRENT_OP(op, text, ins, outs, 2, 0, cell_names, infer_cell, cell_eval, cell_vjp, cell_scratch, cell_flops,     \
-        __VA_ARGS__)
+    RECURRENT_OP(op, text, ins, outs, 2, GR_ON_DEMAND, cell_names, infer_cell, cell_eval, cell_vjp, cell_scratch,      \
+        cell_flops, __VA_ARGS__)
 #define GRAD(op, text, ins, outs, ...)                                                                                 \
     RECURRENT_OP(op, text, ins, outs, (outs) - 1, GR_FIRST_ORDER, grad_names, infer_grad, grad_eval, NULL,             \
         grad_scratch, grad_flops, __VA_ARGS__)

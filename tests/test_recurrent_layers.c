@@ -1,5 +1,6 @@
 /* SimpleRNN, LSTM, GRU, Bidirectional and TimeDistributed: shapes and numbers of weights, first weights, states that go
  * in and out, dropout, and mistakes. Values and gradients against Keras are in test_fixture_layers.c. */
+#include "compiler/program.h"
 #include "models/build_impl.h"
 #include "models/layers/layers.h"
 #include "models/model.h"
@@ -219,6 +220,45 @@ static void mistakes_are_told(void)
     }
 }
 
+/* Bytes of intermediate values, and the last state of row 1, negated. */
+static int64_t arena_of(bool gru, bool all, float last[16])
+{
+    const gr_shape shape[] = {GR_SHAPE(4, 50, 8), GR_SHAPE(8, (gru ? 3 : 4) * 16), GR_SHAPE(16, (gru ? 3 : 4) * 16)};
+    gr_tape *t = gr_tape_new();
+    gr_tensor *in[3];
+    gr_array *a[3];
+    for (int i = 0; i < 3; i++) {
+        in[i] = gr_input(t, GR_F32, shape[i], "in");
+        a[i] = gr_array_new(GR_F32, shape[i]);
+        for (int64_t k = 0; k < gr_array_size(a[i]); k++)
+            ((float *)gr_array_data(a[i]))[k] = (float)((k * 7919 + i) % 2003 - 1001) / 1024;
+    }
+    gr_tensor *y = gru ? gr_gru(in[0], in[1], in[2]) : gr_lstm(in[0], in[1], in[2]);
+    gr_program *p = gr_program_new(t, .inputs = {in[0], in[1], in[2]}, .outputs = {gr_neg(gr_result(y, all ? 0 : 1))});
+    gr_array *out = gr_array_new(GR_F32, all ? GR_SHAPE(4, 50, 16) : GR_SHAPE(4, 16));
+    CU_ASSERT(p && gr_program_run(p, a, &out) == GR_OK);
+    memcpy(last, (float *)gr_array_data(out) + (all ? 99 : 1) * 16, 16 * sizeof *last);
+    int64_t bytes = p ? gr_program_plan(p).arena_bytes : -1;
+    gr_program_free(p);
+    gr_array_free(out);
+    for (int i = 0; i < 3; i++)
+        gr_array_free(a[i]);
+    gr_tape_free(t);
+    return bytes;
+}
+
+static void states_that_nobody_reads_have_no_memory(void)
+{
+    for (int gru = 0; gru < 2; gru++) {
+        float of_all[16], alone[16];
+        int64_t all = arena_of(gru, true, of_all), last = arena_of(gru, false, alone), y = INT64_C(4) * 50 * 16 * 4;
+        GR_EXPECT(all >= y && last > 0 && last < y / 10, "gru %d: all %lld bytes, the last %lld", gru, (long long)all,
+            (long long)last);
+        CU_ASSERT(memcmp(of_all, alone, sizeof alone) == 0 && alone[0] != 0);
+    }
+}
+
 GR_SUITE("recurrent layers", GR_TEST(shapes_and_weights_are_those_of_keras),
     GR_TEST(forget_gates_start_open_unless_told_otherwise), GR_TEST(states_go_in_and_out),
-    GR_TEST(dropout_cuts_inputs_and_states), GR_TEST(both_ways_are_merged_as_asked), GR_TEST(mistakes_are_told))
+    GR_TEST(dropout_cuts_inputs_and_states), GR_TEST(both_ways_are_merged_as_asked), GR_TEST(mistakes_are_told),
+    GR_TEST(states_that_nobody_reads_have_no_memory))
