@@ -65,6 +65,7 @@ typedef struct {
     const int *node;
     gr__layout *l;
     const char *why;
+    signed char from[GR__GROUP_NODES][GR__OPERANDS]; /* of all but products: which node of the set made each input */
 } set;
 
 static int member(const set *s, int node)
@@ -115,7 +116,7 @@ static bool operands_fit(set *s, int i, int form)
     gr__layout *l = s->l;
     for (int k = 0; k < n->node->n_in; k++) {
         const gr__access *a = &n->access[k];
-        int from = member(s, s->p->value[a->value].node);
+        int from = s->from[i][k];
         if (from < 0)
             continue;
         gr__plane x = gr__plane_of(a, gr__form_rows(l, form), gr__form_cols(l, form));
@@ -170,7 +171,7 @@ static bool reduce_form(set *s, int i)
 {
     const gr__pnode *n = at(s, i);
     gr__layout *l = s->l;
-    int root = n->access[0].value, from = member(s, s->p->value[root].node), form = -1;
+    int root = n->access[0].value, from = s->from[i][0], form = -1;
     int64_t in = count_of(s, root), leading, trailing;
     for (int f = 3; f >= 0 && form < 0; f--)
         if (form_size(l, f & whole(l)) == in && (from < 0 || l->form[from] == (f & whole(l))))
@@ -231,7 +232,7 @@ static bool partials_fit(set *s)
         if (!form && cut(l) && at(s, i)->work != GR__TILE)
             return false;
         for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT; k++) {
-            int from = member(s, s->p->value[at(s, i)->access[k].value].node);
+            int from = s->from[i][k];
             s->why = "L2: a sum is used in the group that is cut along its axis";
             if (from >= 0 && l->partial[from])
                 return false;
@@ -252,7 +253,7 @@ static int live_tiles(const set *s)
     for (int i = 0; i < s->n; i++) {
         last[i] = -1;
         for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT; k++) {
-            int from = member(s, s->p->value[at(s, i)->access[k].value].node);
+            int from = s->from[i][k];
             if (from >= 0)
                 last[from] = i;
         }
@@ -272,7 +273,7 @@ static int streams(const set *s)
     int seen[GR__GROUP_NODES * GR_TILE_INPUTS], n = 0;
     for (int i = 0; i < s->n; i++)
         for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT && !gr__as_if_read(at(s, i)); k++) {
-            int value = at(s, i)->access[k].value, from = member(s, s->p->value[value].node), q = 0;
+            int value = at(s, i)->access[k].value, from = s->from[i][k], q = 0;
             if ((from >= 0 && !gr__as_if_read(at(s, from))) || count_of(s, value) < s->l->rows * s->l->cols)
                 continue;
             while (q < n && seen[q] != value)
@@ -371,7 +372,7 @@ static bool used_sum(const set *s, int axes)
 {
     for (int i = 0; i < s->n; i++)
         for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT; k++) {
-            int from = member(s, s->p->value[at(s, i)->access[k].value].node);
+            int from = s->from[i][k];
             if (from >= 0 && at(s, from)->work == GR__REDUCE && (s->l->reduced[from] & axes))
                 return true;
         }
@@ -465,9 +466,17 @@ static int64_t wanted_cols(const set *s, int i)
     return 0;
 }
 
+static void find_makers(set *s)
+{
+    for (int i = 0; i < s->n; i++)
+        for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT; k++)
+            s->from[i][k] = (signed char)member(s, s->p->value[at(s, i)->access[k].value].node);
+}
+
 bool gr__layout_of(const gr__plan *p, int n, const int *node, gr__layout *out, const char **why)
 {
-    set s = {p, n, node, out, "L7: too many nodes for one group"};
+    set s;
+    s.p = p, s.n = n, s.node = node, s.l = out, s.why = "L7: too many nodes for one group";
     int64_t most = 1, cols[GR__GROUP_NODES + 2];
     int n_cols = 0;
     *why = s.why;
@@ -484,6 +493,7 @@ bool gr__layout_of(const gr__plan *p, int n, const int *node, gr__layout *out, c
     for (int i = 0; i < n; i++)
         if (at(&s, i)->examples)
             return gr__example_layout(p, n, node, out, why);
+    find_makers(&s);
     for (int i = 0; i < n; i++) {
         int64_t c = wanted_cols(&s, i);
         int k = 0;

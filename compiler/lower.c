@@ -12,6 +12,8 @@
 #include "ops/kernels/tile.h"
 #include <string.h>
 
+enum { INSTRUCTIONS = GR__GROUP_NODES * (GR_TILE_INPUTS + 3), REFS = GR__GROUP_NODES * (GR__OPERANDS + GR__RESULTS) };
+
 typedef struct {
     gr__plan *p;
     gr__step *step;
@@ -24,6 +26,8 @@ typedef struct {
     gr__place made[GR__GROUP_NODES]; /* per node: where its result is read from */
     gr__instr late[GR__GROUP_NODES]; /* STOREs that wait for the end */
     int n_late;
+    gr__instr instr[INSTRUCTIONS]; /* the program and what it touches, while their sizes are not known */
+    gr__ref ref[REFS];
 } lowering;
 
 int64_t gr__parts(const gr__layout *l, int axes)
@@ -43,6 +47,8 @@ static int cut(const gr__layout *l)
 
 static int member(const lowering *b, int node)
 {
+    if (b->p->node[node].group != b->step->group)
+        return -1;
     for (int i = 0; i < b->g->n_nodes; i++)
         if (b->g->node[i] == node)
             return i;
@@ -389,29 +395,24 @@ static bool uniform(const gr__code *c, const gr__instr *in, const bool *uniform_
     return true;
 }
 
-/* Numbers that are the same for every tile to the front; the order is kept otherwise. */
+/* The finished program: numbers that are the same for every tile to the front; the order is kept otherwise. */
 static bool hoist(lowering *b)
 {
     gr__code *c = b->code;
-    bool same[GR__SLOTS] = {false};
-    gr__instr *sorted = gr__alloc(c->n + 1, sizeof *sorted);
-    bool *first = gr__alloc(c->n + 1, sizeof *first);
+    bool same[GR__SLOTS] = {false}, first[INSTRUCTIONS] = {false};
+    gr__instr *sorted = gr__arena_alloc(&b->p->arena, c->n, sizeof *sorted);
     int n = 0;
-    for (int i = 0; sorted && first && i < c->n; i++)
+    for (int i = 0; sorted && i < c->n; i++)
         if (uniform(c, &c->instr[i], same)) {
             same[c->instr[i].y.offset] = first[i] = true;
             sorted[n++] = c->instr[i];
         }
     c->first = n;
-    for (int i = 0; sorted && first && i < c->n; i++)
+    for (int i = 0; sorted && i < c->n; i++)
         if (!first[i])
             sorted[n++] = c->instr[i];
-    if (sorted && first)
-        memcpy(c->instr, sorted, (size_t)c->n * sizeof *sorted);
-    bool good = sorted && first;
-    gr__free(sorted);
-    gr__free(first);
-    return good;
+    c->instr = sorted;
+    return sorted != NULL;
 }
 
 /* ---- cost -------------------------------------------------------------------------------------------------------- */
@@ -512,19 +513,19 @@ gr_status gr__lower_group(gr__plan *p, gr__step *s, int group)
     gr__code *code = gr__arena_alloc(&p->arena, 1, sizeof *code);
     if (!p->room && !(p->room = gr__alloc(1, sizeof *p->room)))
         return GR_EMEM;
-    s->ref = gr__arena_alloc(&p->arena, (int64_t)g->n_nodes * (GR__OPERANDS + GR__RESULTS), sizeof *s->ref);
-    if (!code || !s->ref)
+    if (!code)
         return GR_EMEM;
     *code = (gr__code){.layout = l};
     code->row_tiles = (l->rows + l->tile_rows - 1) / l->tile_rows;
     code->col_tiles = (l->cols + l->tile_cols - 1) / l->tile_cols;
-    code->instr = gr__arena_alloc(&p->arena, (int64_t)g->n_nodes * (GR_TILE_INPUTS + 3), sizeof *code->instr);
-    if (!code->instr)
-        return GR_EMEM;
     lowering *b = &p->room->b;
     b->p = p, b->step = s, b->g = g, b->l = l, b->code = code;
     b->n_slots = b->n_late = 0;
+    code->instr = b->instr;
+    s->ref = b->ref;
     GR_TRY(lower_nodes(b));
+    if (!(s->ref = gr__arena_copy(&p->arena, b->ref, s->n_refs * (int64_t)sizeof *b->ref)))
+        return GR_EMEM;
     for (int i = 0; i < g->n_nodes; i++)
         code->rows_first = code->rows_first || p->node[g->node[i]].work == GR__CONTRACT;
     gr__place_slots(code, b->n_slots, b->slot_bytes, &p->room->slots);
