@@ -88,10 +88,9 @@ void gr__dump_plan(FILE *f, const gr__plan *p)
         (long long)p->bytes, (long long)p->lower_bound, (long long)p->scratch, p->flops, (long long)p->in_place,
         p->graph->n_commit);
     fprintf(f,
-        "%%12(b5): node 12, in buffer 5 of the list below. In programs, scratch is s and its first byte; m5 in5 var5 "
-        "c5 "
-        "are\nbuffers, of the arena, an input, a variable, a constant, with [elements from row to row, from column to "
-        "column]\n");
+        "%%12(b5): node 12, in buffer 5 of the list below. In programs, scratch is s and its first byte; m5 in5\n"
+        "var5 c5 are buffers, of the arena, an input, a variable, a constant, with [elements from row to row,\n"
+        "from column to column]\n");
     for (int ph = 0; ph < p->n_phases; ph++) {
         fprintf(f, "phase %d%s%s\n", ph, p->phase[ph].serial ? " serial" : "",
             p->phase[ph].barrier ? " after a barrier" : "");

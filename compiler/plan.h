@@ -106,7 +106,7 @@ struct gr__step {
     gr__step_fn fn;
     gr__touch_fn touches; /* NULL: every task may touch all that is in ref */
     const void *arg;      /* gr__opaque, gr__code, gr__copy */
-    int group;       /* -1: a copy */
+    int group;            /* -1: a copy */
     int64_t tasks;
     double task_ns; /* estimated time of one */
     double flops, bytes;

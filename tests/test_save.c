@@ -1,4 +1,4 @@
-/* A model in a file: models/save.c. label: files */
+/* A model in a file: models/save.c. */
 #include "io/safetensors.h"
 #include "models/save.h"
 #include "tests/harness.h"
