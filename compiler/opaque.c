@@ -72,6 +72,48 @@ static void touch_range(const gr__plan *p, const gr__step *s, gr__touches *to)
     gr__touch_run(to, o->arg_buffer[n_in], true, first * size, (end - first) * size);
 }
 
+/* A result as [B, U, P, S] in the order in which ranges count it, as [B, P, U, S] in memory: see gr_op.unit_axis. */
+typedef struct {
+    int64_t b, u, p, s;
+} order;
+
+static order order_of(gr_shape of, int axis)
+{
+    order o = {of.dim[0], axis ? of.dim[axis] : 1, 1, 1};
+    for (int d = 1; d < of.rank; d++)
+        *(d < axis ? &o.p : &o.s) *= d == axis ? 1 : of.dim[d];
+    return o;
+}
+
+/* What elements first .. end of result 0 are in another result; whole units, so that nothing is left over. */
+static void touch_part(gr__touches *to, const gr__opaque *call, int result, int64_t first, int64_t end)
+{
+    const int n_in = call->node->n_in, axis = call->node->op->unit_axis;
+    const gr_buffer *of = &call->arg[n_in + result];
+    const order o = order_of(of->shape, axis), main = order_of(call->arg[n_in].shape, axis);
+    const int64_t each = main.p * main.s, mine = o.p * o.s, size = gr_dtype_size(of->dtype) * o.s;
+    int64_t row = call->count ? first / each * o.p + first % each * mine / each / o.s : 0;
+    const int64_t last = call->count ? end / each * o.p + end % each * mine / each / o.s : o.b * o.u * o.p;
+    while (row < last) {
+        const int64_t place = row / o.p, from = row % o.p, some = o.p - from < last - row ? o.p - from : last - row;
+        gr__touch_add(to, call->arg_buffer[n_in + result], true,
+            &(gr__box){((place / o.u * o.p + from) * o.u + place % o.u) * size, size, 1, {some}, {o.u * size}});
+        row += some;
+    }
+}
+
+static void touch_units(const gr__plan *p, const gr__step *s, gr__touches *to)
+{
+    const gr__opaque *o = s->arg;
+    const int n_in = o->node->n_in;
+    const int64_t first = to->task * o->range, end = first + o->range < o->count ? first + o->range : o->count;
+    for (int i = 0; i < n_in; i++)
+        gr__touch_run(to, o->arg_buffer[i], false, 0, p->buffer[o->arg_buffer[i]].bytes);
+    for (int i = 0; i < o->node->n_out; i++)
+        if (o->arg_buffer[n_in + i] >= 0)
+            touch_part(to, o, i, first, end);
+}
+
 static int64_t range_of(const gr_call *c)
 {
     if (!(c->op->traits & GR_RANGED))
@@ -103,7 +145,9 @@ gr_status gr__opaque_step(gr__plan *p, gr__step *s, int id)
     o->range = range_of(&c);
     s->tasks = o->range ? (o->count + o->range - 1) / o->range : 1;
     s->tasks = s->tasks ? s->tasks : 1;
-    if (o->range && n->node->n_out == 1 && !(n->node->op->traits & GR_UNITS)) /* units may lie anywhere */
+    if (o->range && n->node->op->traits & GR_UNITS)
+        s->touches = touch_units;
+    else if (o->range && n->node->n_out == 1) /* what a range makes of further results is not told */
         s->touches = touch_range;
     s->fallible = gr__may_fail(n);
     s->pinned = !(n->node->op->traits & (GR_RANGED | GR_PARALLEL));

@@ -191,6 +191,9 @@ struct gr_op {
     /* GR_RANGED: elements of the result that eval would rather have together (a row, an image); any split is right.
      * A function of types and shapes, and perhaps of gr_num_threads(). NULL: none. */
     int64_t (*unit)(const gr_call *c);
+    /* GR_UNITS: the axis of the results that a range counts right after the first, though it lies further in: with 2 of
+     * [B, T, heads, size] head by head. A range of result 0 makes the same part of every other result. 0: none. */
+    int unit_axis;
     /* GR_RANGED: bit i says that the first axis of input i counts examples, as that of every result then does. Example
      * n of the results depends on example n of these inputs only, so that eval may be called for a few of them; inputs
      * without a bit (a kernel) are whole. With GR_SUMS_EXAMPLES the result has no such axis, and eval for a few gives

@@ -444,7 +444,7 @@ static void grad_vjp(gr_vjp *v)
 
 /* clang-format off */
 #define ATTR(...) (&(const attention_attr){__VA_ARGS__})
-#define ATTENTION_OP(op, text, results, f_infer, f_eval, f_unit, f_vjp, ...)                                           \
+#define ATTENTION_OP(op, text, results, heads, f_infer, f_eval, f_unit, f_vjp, ...)                                    \
     const gr_op gr_op_##op = {.abi = GR_ABI,                                                                           \
         .name = #op,                                                                                                   \
         .doc = text,                                                                                                   \
@@ -457,12 +457,13 @@ static void grad_vjp(gr_vjp *v)
         .eval_f32 = f_eval,                                                                                            \
         .eval_f64 = f_eval,                                                                                            \
         .unit = f_unit,                                                                                                \
+        .unit_axis = heads,                                                                                            \
         .scratch = attention_scratch,                                                                                  \
         .vjp = f_vjp,                                                                                                  \
         .flops = attention_flops,                                                                                      \
         .samples = GR_SAMPLES(__VA_ARGS__)}
 
-ATTENTION_OP(attention, "scaled dot-product attention", 2, infer_attention, attention_eval, attention_unit,
+ATTENTION_OP(attention, "scaled dot-product attention", 2, 2, infer_attention, attention_eval, attention_unit,
     attention_vjp, {-1, 1, {GR_DIMS(2, 3, 2, 3), GR_DIMS(2, 4, 2, 3), GR_DIMS(2, 4, 2, 2)}, .attr = ATTR(0)},
     {-1, 1, {GR_DIMS(1, 5, 1, 2), GR_DIMS(1, 3, 1, 2), GR_DIMS(1, 3, 1, 2)}, .attr = ATTR(.causal = true)},
     {-1, 1, {GR_DIMS(1, 3, 2, 1), GR_DIMS(1, 5, 2, 1), GR_DIMS(1, 5, 2, 1)}, .attr = ATTR(true, -0.7)},
@@ -470,7 +471,7 @@ ATTENTION_OP(attention, "scaled dot-product attention", 2, infer_attention, atte
     {-1, 1, {GR_DIMS(2, 3, 3, 2, 2)}, .attr = ATTR(.causal = true)},
     {-1, 1, {GR_DIMS(1, 3, 3, 1, 5), GR_DIMS(1, 1, 3, 3)}, .attr = ATTR(0)},
     {-1, 1, {GR_DIMS(0, 2, 3, 2, 2)}, .attr = ATTR(0)});
-ATTENTION_OP(attention_grad, "gradient of attention for query, key and value", 3, infer_grad, grad_eval, grad_unit,
+ATTENTION_OP(attention_grad, "gradient of attention for query, key and value", 3, 2, infer_grad, grad_eval, grad_unit,
     grad_vjp,
     {-1, 1, {GR_DIMS(2, 3, 2, 3), GR_DIMS(2, 4, 2, 3), GR_DIMS(2, 4, 2, 2), GR_DIMS(2, 3, 2), GR_DIMS(2, 3, 2),
         GR_DIMS(2, 3, 2, 2)}, .attr = ATTR(0)},
@@ -478,8 +479,8 @@ ATTENTION_OP(attention_grad, "gradient of attention for query, key and value", 3
         GR_DIMS(1, 4, 2), GR_DIMS(1, 4, 2, 1)}, .attr = ATTR(true, 1.5)},
     {-1, 1, {GR_DIMS(1, 0, 1, 2), GR_DIMS(1, 3, 1, 2), GR_DIMS(1, 3, 1, 2), GR_DIMS(1, 0, 1), GR_DIMS(1, 0, 1),
         GR_DIMS(1, 0, 1, 2)}, .attr = ATTR(0)});
-ATTENTION_OP(attention_packed_grad, "gradient of attention for query, key and value in one", 1, infer_grad, grad_eval,
-    grad_unit, grad_vjp,
+ATTENTION_OP(attention_packed_grad, "gradient of attention for query, key and value in one", 1, 3, infer_grad,
+    grad_eval, grad_unit, grad_vjp,
     {-1, 1, {GR_DIMS(2, 3, 3, 2, 2), GR_DIMS(2, 3, 2), GR_DIMS(2, 3, 2), GR_DIMS(2, 3, 2, 2)}, .attr = ATTR(.causal = true)},
     {-1, 1, {GR_DIMS(1, 2, 3, 1, 3), GR_DIMS(1, 1, 2, 2), GR_DIMS(1, 2, 1), GR_DIMS(1, 2, 1), GR_DIMS(1, 2, 1, 3)},
         .attr = ATTR(0)});

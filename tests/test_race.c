@@ -480,7 +480,64 @@ static void tasks_touch_what_they_say(void)
     GR_EXPECT(looked_at > 100, "%d plans were small enough", looked_at);
 }
 
+/* ---- ops dealt out in units -------------------------------------------------------------------------------------- */
+
+static void heads(graph *g) /* of 129 tokens, so that units end within one */
+{
+    gr_tensor *x = new_input(g, GR_F32, GR_SHAPE(2, 129, 3, 3, 8), -1, 1), *part[3];
+    for (int i = 0; i < 3; i++)
+        part[i] = new_input(g, GR_F32, GR_SHAPE(2, i ? 67 : 129, 5, 8 - 4 * (i == 2)), -1, 1);
+    keep(g, gr_sum(gr_dot_product_attention(x, .causal = true), .axes = GR_SHAPE(1, 2, 3)));
+    keep(g, gr_add(g->pool[0], gr_sum(gr_dot_product_attention(part[0], part[1], part[2]), .axes = GR_SHAPE(1, 2, 3))));
+}
+static void pictures(graph *g)
+{
+    gr_tensor *x = new_input(g, GR_F32, GR_SHAPE(7, 33, 31, 3), -1, 1);
+    keep(g, gr_max_pool(x, GR_SHAPE(2)));
+    keep(g, gr_add(g->pool[0], gr_average_pool(x, GR_SHAPE(2))));
+}
+static void sequences(graph *g)
+{
+    gr_tensor *x = new_input(g, GR_F32, GR_SHAPE(33, 9, 5), -1, 1), *y = x;
+    for (int gates = 3; gates < 5; gates++) {
+        const int64_t in = gr_dim(y, -1), n = 64;
+        gr_tensor *kernel = new_input(g, GR_F32, GR_SHAPE(in, gates * n), -1, 1);
+        gr_tensor *u = new_input(g, GR_F32, GR_SHAPE(n, gates * n), -1, 1);
+        y = gates == 3 ? gr_gru(y, kernel, u, NULL, NULL) : gr_lstm(y, kernel, u, NULL, NULL, NULL);
+        keep(g, gr_result(y, 1));
+    }
+    keep(g, y);
+}
+
+static void units_are_apart_and_touch_what_they_say(void)
+{
+    static void (*const of[])(graph *) = {heads, pictures, sequences};
+    static const int ops[] = {4, 4, 4}; /* forward and backward of two each */
+    for (int i = 0; i < 3; i++) {
+        graph g = {.random = 9, .kind = TAME_NUMBERS, .tape = gr_tape_new(), .type = GR_F32, .batch = 1};
+        planned made = {0};
+        int found = 0;
+        of[i](&g);
+        g.output[g.n_outputs++] = g.pool[g.n_pool - 1];
+        add_gradient(&g);
+        gr_program_opts o = {.passes_off = GR_PASS_EXAMPLES};
+        memcpy(o.inputs, g.input, (size_t)g.n_inputs * sizeof *g.input);
+        memcpy(o.outputs, g.output, (size_t)g.n_outputs * sizeof *g.output);
+        if (GR_EXPECT(gr_error() == GR_OK, "%s", gr_error_message()) && plan_of(&made, g.tape, &o, 1)) {
+            const gr__plan *p = made.plan;
+            for (int s = 0; s < p->n_steps; s++) {
+                const gr_op *op = gr_op_named(p->step[s].name);
+                found += op && op->traits & GR_UNITS && p->step[s].touches && p->step[s].tasks > 1;
+            }
+            GR_EXPECT(found == ops[i], "case %d: %d steps in units", i, found);
+            check_tasks(&g, p, i);
+        }
+        plan_free(&made);
+        forget(&g);
+    }
+}
+
 GR_SUITE("compiler/race.c", GR_TEST(touches_are_the_bytes_of_their_boxes), GR_TEST(two_values_at_one_place_are_seen),
     GR_TEST(a_step_one_phase_too_early_is_seen), GR_TEST(a_touch_that_is_not_referred_to_is_seen),
     GR_TEST(a_result_in_the_wrong_place_is_seen), GR_TEST(the_message_names_steps_nodes_and_bytes),
-    GR_TEST(tasks_touch_what_they_say))
+    GR_TEST(tasks_touch_what_they_say), GR_TEST(units_are_apart_and_touch_what_they_say))
