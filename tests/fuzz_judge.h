@@ -142,13 +142,14 @@ static double farthest(const gr_array *a, const gr_array *from)
     return most;
 }
 
-/* Output i, or the new value of variable i, in float64; NULL if the graph is not one of floats alone. */
+/* Output i, or the new value of variable i, in float64, loops written out; NULL if the graph is not one of floats
+ * alone. */
 static gr_array *exactly(const graph *g, bool variable, int i)
 {
     change c = nothing;
     graph h;
     gr_array *value = NULL;
-    c.doubled = true;
+    c.doubled = c.flat = true;
     if (changed_copy(g, &c, &h)) {
         int k = 0;
         for (int v = 0; variable && v < i; v++)

@@ -4,6 +4,7 @@
 #ifndef GRAPE_TESTS_FUZZ_SHRINK_H
 #define GRAPE_TESTS_FUZZ_SHRINK_H
 
+#include "compiler/graph.h"
 #include "core/text.h"
 #include "tests/fuzz_graph.h"
 
@@ -16,7 +17,8 @@ typedef struct {
     int earlier, input;       /* output `earlier` becomes input `input` of its node */
     int64_t cut;              /* node that becomes an input; -1 */
     int64_t from, to;         /* axes of this length get that one; from 0: none, GR_BATCH: the batch */
-    bool doubled;             /* float32 becomes float64, numbers and all */
+    bool flat;                /* loops are written out, step by step */
+    bool doubled;             /* float32 becomes float64, numbers and all; of loops only where they are written out */
 } change;
 
 /* ---- a changed copy ---------------------------------------------------------------------------------------------- */
@@ -188,19 +190,42 @@ static bool copy_graph(copying *m)
     return h->n_outputs > 0;
 }
 
+/* *flat is g on another tape, that of *whole, where regions are nodes as any others; numbers and variables are g's. */
+static bool write_out(const graph *g, graph *flat, gr__graph *whole)
+{
+    gr_program_opts o = {0};
+    memcpy(o.inputs, g->input, (size_t)g->n_inputs * sizeof *g->input);
+    memcpy(o.outputs, g->output, (size_t)g->n_outputs * sizeof *g->output);
+    if (gr__graph_trace(whole, g->tape, &o) != GR_OK || gr__pass_inline(whole) != GR_OK)
+        return false;
+    *flat = *g;
+    flat->tape = whole->tape;
+    memcpy(flat->input, whole->in, (size_t)g->n_inputs * sizeof *g->input);
+    memcpy(flat->output, whole->out, (size_t)g->n_outputs * sizeof *g->output);
+    for (int i = 0; i < g->n_variables; i++)
+        for (int k = 0; g->assigned[i] && k < whole->n_commit; k++)
+            if (whole->commit[k]->node->variable == g->variable[i])
+                flat->assigned[i] = whole->commit[k];
+    return true;
+}
+
 static bool changed_copy(const graph *g, const change *c, graph *h)
 {
+    gr__graph whole = {0};
+    graph flat = *g;
     *h = (graph){.kind = g->kind, .tape = gr_tape_new(), .batch = g->batch, .off = g->off, .frozen = g->frozen};
     h->type = changed_type(c, g->type);
     if (c->from == GR_BATCH)
         h->batch = c->to;
-    copying m = {.g = g, .h = h, .c = c};
-    m.live = calloc((size_t)g->tape->n_nodes + 1, sizeof *m.live);
-    m.of = calloc((size_t)g->tape->n_nodes + 1, sizeof *m.of);
-    bool good = copy_graph(&m);
+    bool good = !c->flat || write_out(g, &flat, &whole);
+    copying m = {.g = &flat, .h = h, .c = c};
+    m.live = calloc((size_t)flat.tape->n_nodes + 1, sizeof *m.live);
+    m.of = calloc((size_t)flat.tape->n_nodes + 1, sizeof *m.of);
+    good = good && copy_graph(&m);
     gr_error_clear();
     free(m.live);
     free(m.of);
+    gr__graph_free(&whole);
     return good;
 }
 
@@ -282,6 +307,14 @@ static bool shorter_axes(graph *g)
     return false;
 }
 
+static bool has_regions(const graph *g)
+{
+    for (int64_t id = 0; id < g->tape->n_nodes; id++)
+        if (g->tape->node[id]->n_regions)
+            return true;
+    return false;
+}
+
 /* Until nothing can be left out; `why` is then that of the smallest. */
 static void shrink(graph *g)
 {
@@ -289,6 +322,9 @@ static void shrink(graph *g)
     still_fails(g, c);
     while (fewer_results(g) || fewer_nodes(g) || shorter_axes(g)) {
     }
+    c.flat = true;
+    if (has_regions(g) && still_fails(g, c))
+        shrink(g);
     agrees(g);
 }
 
@@ -328,10 +364,10 @@ static void listen(void *user, gr_log_level level, const char *text)
 
 static void blame(graph *g, char *text, size_t size)
 {
-    static const char *const passes[] = {
-        "simplify", "inexact", "fold", "cse", "fuse", "strips", "views", "inplace", "reuse", "serial", "examples"};
+    static const char *const passes[] = {"simplify", "inexact", "fold", "cse", "fuse", "strips", "views", "inplace",
+        "reuse", "serial", "examples", "remat", "keep"};
     size_t n = (size_t)snprintf(text, size, "goes without");
-    for (unsigned i = 0; i < 11; i++) {
+    for (unsigned i = 0; i < sizeof passes / sizeof *passes; i++) {
         graph h = *g;
         h.off |= 1u << i;
         if (h.off != g->off && agrees(&h))
