@@ -15,7 +15,7 @@
 enum { SHOWN_FAILURES = 10 };
 
 static const char *skip_reason;
-static char scratch_dir[64];
+static char scratch_dir[1024];
 
 bool gr_test_expect(bool ok, unsigned line, const char *file, const char *format, ...)
 {
@@ -86,7 +86,8 @@ static void remove_scratch(void)
 const char *gr_test_scratch(const char *name)
 {
     if (!*scratch_dir) {
-        snprintf(scratch_dir, sizeof scratch_dir, "/tmp/grape-test-XXXXXX");
+        const char *base = getenv("TMPDIR");
+        snprintf(scratch_dir, sizeof scratch_dir, "%s/grape-test-XXXXXX", base && *base ? base : "/tmp");
         if (!mkdtemp(scratch_dir)) {
             perror("test harness: no scratch folder");
             exit(2);

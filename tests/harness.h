@@ -43,8 +43,8 @@ void gr_test_skip(const char *reason);
 /* The folder of real data ($GRAPE_DATA, else shared/data beside the checkout), or NULL: then skip. */
 const char *gr_test_data(void);
 
-/* The path of tests/fixtures/NAME, and of NAME in a folder that lives as long as the program. Each call gives a new
- * string, valid until the end. */
+/* The path of tests/fixtures/NAME, and of NAME in a folder of $TMPDIR (else /tmp) that lives as long as the program.
+ * Each call gives a new string, valid until the end. */
 const char *gr_test_fixture(const char *name);
 const char *gr_test_scratch(const char *name);
 
