@@ -126,26 +126,31 @@ static void a_nan_wins_in_max_and_min(void)
 
 static void loads_convert(void)
 {
-    const uint8_t u8[] = {0, 1, 200, 255, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17};
+    enum { N = 83 }; /* 2 * 32 + 2 * 8 + 3 */
     const int64_t i64[] = {-5, 7, 1 << 20}; /* exact in a float */
-    float y[20];
+    uint8_t u8[N];
+    float y[N + 1];
+    for (int i = 0; i < N; i++)
+        u8[i] = i == 2 ? 200 : (uint8_t)(i % 7 == 0 ? 0 : 255 - i);
     for (int b = 0; b < BUILDS; b++) {
         if (!gr__cpu_has(builds[b].isa))
             continue;
-        builds[b].u8(u8, 19, y);
-        for (int i = 0; i < 19; i++)
+        y[N] = 77;
+        builds[b].u8(u8, N, y);
+        for (int i = 0; i < N; i++)
             CU_ASSERT_EQUAL(y[i], u8[i]);
-        y[3] = NAN, y[5] = -0.0f;
-        uint8_t truth[20] = {[19] = 77};
-        builds[b].to_bool(y, 19, truth);
-        for (int i = 0; i < 19; i++)
-            CU_ASSERT_EQUAL(truth[i], i != 0 && i != 5);
-        CU_ASSERT_EQUAL(truth[19], 77);
+        CU_ASSERT_EQUAL(y[N], 77);
+        y[3] = NAN, y[5] = -0.0f, y[6] = 1e-40f, y[8] = -INFINITY;
+        uint8_t truth[N + 1] = {[N] = 77};
+        builds[b].to_bool(y, N, truth);
+        for (int i = 0; i < N; i++)
+            CU_ASSERT_EQUAL(truth[i], i % 7 != 0 && i != 5);
+        CU_ASSERT_EQUAL(truth[N], 77);
     }
     gr__load(GR_I64, i64, 1, 3, y, false);
     CU_ASSERT(y[0] == -5 && y[1] == 7 && y[2] == 1 << 20);
     gr__load(GR_U8, u8, 2, 3, y, false);
-    CU_ASSERT(y[0] == 0 && y[1] == 200 && y[2] == 3);
+    CU_ASSERT(y[0] == 0 && y[1] == 200 && y[2] == u8[4]);
     uint8_t out[3];
     gr__store(GR_BOOL, out, 3, (float[]){0, 1, -0.0f}, false);
     CU_ASSERT(out[0] == 0 && out[1] == 1 && out[2] == 0);

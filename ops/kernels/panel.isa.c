@@ -188,16 +188,57 @@ void GR_ISA_NAME(gr__panel_cols)(const gr__panel *p)
     }
 }
 
+/* ---- bytes ------------------------------------------------------------------------------------------------------- */
+
 typedef uint8_t bytes __attribute__((vector_size(GR_W)));
+#ifdef GR_VEC_256
+typedef uint8_t bytes_unaligned __attribute__((vector_size(GR_W), aligned(1), may_alias));
+#endif
+
+/* GR_W bytes as floats. */
+GR_INLINE vf from_bytes(const uint8_t *x)
+{
+#ifdef GR_VEC_256 /* gcc 12 would take them one by one */
+    vi wide;
+    __asm__("vpmovzxbd %1, %0" : "=x"(wide) : "m"(*(const bytes_unaligned *)x));
+    return __builtin_convertvector(wide, vf);
+#else
+    bytes b;
+    memcpy(&b, x, GR_W);
+    return __builtin_convertvector(b, vf);
+#endif
+}
+
+GR_INLINE void to_bools(const float *x, uint8_t *y)
+{
+    vf one = vf_bool((vm)~vf_eq(vf_load(x), vf_set1(0)));
+    bytes b = __builtin_convertvector(__builtin_convertvector(one, vi), bytes);
+    memcpy(y, &b, GR_W);
+}
+
+#ifdef GR_VEC_256
+typedef int16_t halves __attribute__((vector_size(32)));
+typedef int8_t quarters __attribute__((vector_size(32)));
+
+/* 4 vectors: masks in 4 bytes an element, narrowed in halves of a register each. */
+GR_INLINE void to_bools_4(const float *x, uint8_t *y)
+{
+    vi zero[4];
+    for (int k = 0; k < 4; k++)
+        zero[k] = vf_eq(vf_load(x + k * GR_W), vf_set1(0));
+    halves low = __builtin_ia32_packssdw256(zero[0], zero[1]), high = __builtin_ia32_packssdw256(zero[2], zero[3]);
+    vi is_zero = (vi)(quarters)__builtin_ia32_packsswb256(low, high);
+    is_zero = __builtin_shufflevector(is_zero, is_zero, 0, 4, 1, 5, 2, 6, 3, 7);
+    is_zero = ~is_zero & vi_set1(0x01010101);
+    memcpy(y, &is_zero, sizeof is_zero);
+}
+#endif
 
 void GR_ISA_NAME(gr__load_u8)(const uint8_t *x, int64_t n, float *y)
 {
     int64_t i = 0;
-    for (; i + GR_W <= n; i += GR_W) {
-        bytes b;
-        memcpy(&b, x + i, GR_W);
-        vf_store(y + i, __builtin_convertvector(b, vf));
-    }
+    for (; i + GR_W <= n; i += GR_W)
+        vf_store(y + i, from_bytes(x + i));
     for (; i < n; i++)
         y[i] = x[i];
 }
@@ -205,11 +246,12 @@ void GR_ISA_NAME(gr__load_u8)(const uint8_t *x, int64_t n, float *y)
 void GR_ISA_NAME(gr__store_bool)(const float *x, int64_t n, uint8_t *y)
 {
     int64_t i = 0;
-    for (; i + GR_W <= n; i += GR_W) {
-        vf one = vf_bool((vm)~vf_eq(vf_load(x + i), vf_set1(0)));
-        bytes b = __builtin_convertvector(__builtin_convertvector(one, vi), bytes);
-        memcpy(y + i, &b, GR_W);
-    }
+#ifdef GR_VEC_256
+    for (; i + 4 * GR_W <= n; i += 4 * GR_W)
+        to_bools_4(x + i, y + i);
+#endif
+    for (; i + GR_W <= n; i += GR_W)
+        to_bools(x + i, y + i);
     for (; i < n; i++)
         y[i] = x[i] != 0;
 }
