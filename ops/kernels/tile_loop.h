@@ -8,6 +8,8 @@
 #include "ops/kernels/vmath.h"
 
 enum { FEW_ROWS = 8, NARROW = 4 * GR_W }; /* rows so short that starting each costs more than its vectors */
+/* Vectors of a cache line: where rows share few sets of the cache, a line that is left half done is gone. */
+enum { LINE = 16 / GR_W };
 
 typedef vf (*lane_fn)(vf a, vf b, vf c, const vf *p);
 
@@ -35,15 +37,18 @@ GR_INLINE void strip(float *y, int64_t n, int arity, reader a, reader b, reader 
     }
 }
 
-/* The same down one vector's width of `rows` rows. */
+/* The same down n vectors' width of `rows` rows. */
 GR_INLINE void down(
-    float *y, int64_t y_row, int64_t rows, int arity, reader a, reader b, reader c, lane_fn f, const vf *p)
+    float *y, int64_t y_row, int64_t rows, int n, int arity, reader a, reader b, reader c, lane_fn f, const vf *p)
 {
     const vf none = {0};
     for (; rows > 0; rows--, y += y_row) {
-        vf u = vf_load(a.x), v = arity > 1 ? vf_load(b.x) : none, w = arity > 2 ? vf_load(c.x) : none;
+        for (int k = 0; k < n; k++) {
+            vf u = vf_load(a.x + k * a.step), v = arity > 1 ? vf_load(b.x + k * b.step) : none;
+            vf w = arity > 2 ? vf_load(c.x + k * c.step) : none;
+            vf_store(y + k * GR_W, f(u, v, w, p));
+        }
         a.x += a.row, b.x += b.row, c.x += c.row;
-        vf_store(y, f(u, v, w, p));
     }
 }
 
@@ -72,8 +77,13 @@ GR_INLINE void tile(const gr_tile *t, int arity, lane_fn f, int n_params)
         again = again || (!t->x[k].col && t->x[k].row);
     float *y = t->y.data;
     if (!again && flat.rows >= FEW_ROWS && flat.cols <= NARROW && flat.cols % GR_W == 0) {
-        for (int64_t k = 0; k < flat.cols; k += GR_W, y += GR_W, a.x += a.step, b.x += b.step, c.x += c.step)
-            down(y, t->y.row, flat.rows, arity, a, b, c, f, p);
+        int64_t k = 0;
+        for (; LINE > 1 && k + LINE * GR_W <= flat.cols; k += LINE * GR_W, y += LINE * GR_W) {
+            down(y, t->y.row, flat.rows, LINE, arity, a, b, c, f, p);
+            a.x += LINE * a.step, b.x += LINE * b.step, c.x += LINE * c.step;
+        }
+        for (; k < flat.cols; k += GR_W, y += GR_W, a.x += a.step, b.x += b.step, c.x += c.step)
+            down(y, t->y.row, flat.rows, 1, arity, a, b, c, f, p);
         return;
     }
     for (int64_t r = 0;;) {
