@@ -33,12 +33,12 @@ typedef struct {
     gr_dtype dtype;           /* LOAD, STORE: of the buffer's elements */
     const gr__access *access; /* LOAD: where no two strides say it; else NULL */
     gr_reduce_kind reduce;
-    int axes, input_form;     /* REDUCE */
+    int axes, input_form;     /* REDUCE; of two operands: of their products */
     int parts;                /* REDUCE into a partial buffer: axes along which tasks are counted; 0 */
     bool moments;             /* REDUCE to a variance: leaves what gr__variance_of_parts() puts together */
     const gr__pnode *product; /* CONTRACT */
     const gr__opaque *eval;   /* EVAL: of some examples */
-    int n_joined;             /* TILE: the ops before `name` that it also does (join.c), for dumps */
+    int n_joined;             /* TILE, REDUCE: the ops before `name` that it also does (join.c), for dumps */
     const char *joined[GR__OPERANDS];
 } gr__instr;
 

@@ -1,5 +1,6 @@
 /* compiler/join.c: elementwise chains in fewer passes. An instruction of a tile program whose result has one reader is
- * joined with it, where ops/kernels/pair.h has a kernel for the two, again and again. The bits stay the same. */
+ * joined with it, where ops/kernels/pair.h has a kernel for the two, again and again; and a product with its sum. The
+ * bits stay the same. */
 #include "compiler/code.h"
 #include "ops/kernels/pair.h"
 
@@ -43,6 +44,18 @@ static gr_tile_fn sharing(const gr__instr *inner, const gr__instr *outer, int at
     return NULL;
 }
 
+/* For dumps: all that outer does now. */
+static void name(gr__instr *both, const gr__instr *inner, const gr__instr *outer)
+{
+    both->n_joined = 0;
+    for (int i = 0; i < inner->n_joined && both->n_joined < GR__OPERANDS; i++)
+        both->joined[both->n_joined++] = inner->joined[i];
+    if (both->n_joined < GR__OPERANDS)
+        both->joined[both->n_joined++] = inner->name;
+    for (int i = 0; i < outer->n_joined && both->n_joined < GR__OPERANDS; i++)
+        both->joined[both->n_joined++] = outer->joined[i];
+}
+
 /* outer(.. inner ..) as one instruction in outer's place; false if there is no kernel. */
 static bool join(gr__code *c, int maker, int k, int at)
 {
@@ -62,13 +75,7 @@ static bool join(gr__code *c, int maker, int k, int at)
     for (int x = 0; x < outer->n_x && !one; x++)
         if (x != at)
             both.x[both.n_x++] = outer->x[x];
-    both.n_joined = 0;
-    for (int i = 0; i < inner->n_joined && both.n_joined < GR__OPERANDS; i++)
-        both.joined[both.n_joined++] = inner->joined[i];
-    if (both.n_joined < GR__OPERANDS)
-        both.joined[both.n_joined++] = inner->name;
-    for (int i = 0; i < outer->n_joined && both.n_joined < GR__OPERANDS; i++)
-        both.joined[both.n_joined++] = outer->joined[i];
+    name(&both, inner, outer);
     *outer = both;
     if (alone)
         inner->op = GR__I_NONE;
@@ -88,6 +95,37 @@ static bool join_operand(gr__code *c, int k, const int *maker)
     return false;
 }
 
+/* Do the elements of a tile lie in a row, and in one run if there are rows of them? */
+static bool dense(const gr__code *c, const gr__instr *in, const gr__place *x, bool one_run)
+{
+    const gr__layout *l = c->layout;
+    if (x->buffer < 0)
+        return one_run ? x->form == in->input_form : (x->form & GR__COLS) != 0;
+    return x->col == 1 && (!one_run || (x->row == in->cols && (l->kind == GR__EXAMPLE || l->tile_cols == l->cols)));
+}
+
+/* Joins a sum with the product, or the square, that it is of. What is summed in one run would be in one run alone. */
+static void join_sum(gr__code *c, int k, const int *maker)
+{
+    gr__instr *sum = &c->instr[k];
+    int i = sum->x[0].buffer < 0 ? maker[sum->x[0].offset] : -1;
+    if (i < 0 || sum->reduce != GR_REDUCE_SUM || !(sum->input_form & GR__COLS))
+        return;
+    gr__instr *of = &c->instr[i];
+    const bool square = of->tile == gr__tile_f32(GR__TILE_square), one_run = sum->axes == (GR__ROWS | GR__COLS);
+    if (of->op != GR__I_TILE || !(square || of->tile == gr__tile_f32(GR__TILE_mul)) || of->form != sum->input_form ||
+        of->rows != sum->rows || of->cols != sum->cols || readers(c, of->y.offset) != 1 || overwritten(c, i, k))
+        return;
+    for (int x = 0; x < of->n_x; x++)
+        if (!dense(c, sum, &of->x[x], one_run))
+            return;
+    sum->x[0] = of->x[0];
+    sum->x[1] = of->x[square ? 0 : 1];
+    sum->n_x = 2;
+    name(sum, of, &(gr__instr){0});
+    of->op = GR__I_NONE;
+}
+
 void gr__join_pairs(gr__code *c, int n_slots)
 {
     int maker[GR__SLOTS]; /* per slot: the instruction that makes it */
@@ -98,6 +136,8 @@ void gr__join_pairs(gr__code *c, int n_slots)
     for (int k = 0; k < c->n; k++) {
         while (join_operand(c, k, maker))
             ;
+        if (c->instr[k].op == GR__I_REDUCE)
+            join_sum(c, k, maker);
         if (c->instr[k].y.buffer < 0)
             maker[c->instr[k].y.offset] = k;
     }

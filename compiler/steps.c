@@ -164,7 +164,7 @@ static gr_status combine_steps(gr__plan *p, int group)
         if (!c || !s->ref)
             return GR_EMEM;
         int64_t parts = part->count / whole->count / gr__partial_size(n);
-        *c = (combination){part->buffer, whole->buffer, {n->low->reduce, parts, whole->count, NULL, whole->count, NULL},
+        *c = (combination){part->buffer, whole->buffer, {n->low->reduce, parts, whole->count, .row = whole->count},
             NULL, g->layout->f64};
         if (gr__partial_size(n) > 1 && !(c->count = part_counts(p, g->layout, i, parts)))
             return GR_EMEM;

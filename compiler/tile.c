@@ -98,10 +98,14 @@ static void add(void *sums, const void *more, int64_t n, bool f64)
 
 static void run_reduce(const task *t, const gr__instr *in)
 {
-    gr_tile_arg x, y;
+    gr_tile_arg x, y, times;
     resolve(t, &in->x[0], &x);
     resolve(t, &in->y, &y);
-    gr__panel p = {in->reduce, rows_of(t, in->input_form), cols_of(t, in->input_form), x.data, x.row, y.data};
+    gr__panel p = {in->reduce, rows_of(t, in->input_form), cols_of(t, in->input_form), x.data, x.row, .y = y.data};
+    if (in->n_x == 2) {
+        resolve(t, &in->x[1], &times);
+        p.times = times.data, p.times_row = times.row;
+    }
     bool f64 = t->code->layout->f64;
     int64_t count = (in->form & GR__ROWS ? in->rows : 1) * (in->form & GR__COLS ? in->cols : 1);
     int64_t size = in->moments ? 3 * count : count;

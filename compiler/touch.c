@@ -220,7 +220,8 @@ static void product(const tile *t, const gr__instr *in)
 static void reduction(const tile *t, const gr__instr *in)
 {
     int64_t count = (in->form & GR__ROWS ? in->rows : 1) * (in->form & GR__COLS ? in->cols : 1);
-    place(t, &in->x[0], in->input_form, t->elem, 0, false);
+    for (int k = 0; k < in->n_x; k++)
+        place(t, &in->x[k], in->input_form, t->elem, 0, false);
     const int64_t size = in->moments ? 3 : 1, part = in->parts ? t->part[in->parts] : 0;
     for (int64_t k = 0; k < size; k++)
         place(t, &in->y, in->form, t->elem, (part * size + k) * count, true);

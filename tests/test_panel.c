@@ -40,7 +40,7 @@ static void check_panel(const build *b, gr_reduce_kind kind, int64_t rows, int64
 {
     float down[MOST + 1], along[MOST + 1];
     down[cols] = along[rows] = 77; /* must stay */
-    gr__panel p = {kind, rows, cols, x, row, down};
+    gr__panel p = {kind, rows, cols, x, row, .y = down};
     b->rows(&p);
     p.y = along;
     b->cols(&p);
@@ -82,7 +82,7 @@ static void every_instruction_set_gives_the_same_sums(void)
     for (int b = 0; b < BUILDS; b++) {
         if (!gr__cpu_has(builds[b].isa))
             continue;
-        gr__panel p = {GR_REDUCE_SUM, 130, 33, x, 33, y};
+        gr__panel p = {GR_REDUCE_SUM, 130, 33, x, 33, .y = y};
         builds[b].rows(&p);
         if (seen++ == 0)
             memcpy(first[0], y, sizeof y);
@@ -93,19 +93,53 @@ static void every_instruction_set_gives_the_same_sums(void)
         CU_ASSERT_EQUAL(memcmp(first[1], y, 130 * sizeof *y), 0);
     }
     float all;
-    gr__panel p = {GR_REDUCE_SUM, 130, 33, x, 33, &all};
+    gr__panel p = {GR_REDUCE_SUM, 130, 33, x, 33, .y = &all};
     double want = 0;
     for (int i = 0; i < 130 * 33; i++)
         want += x[i];
     gr__panel_all(&p, false);
     CU_ASSERT(near(all, want));
-    p = (gr__panel){GR_REDUCE_SUM, 130, 30, x, 33, &all};
+    p = (gr__panel){GR_REDUCE_SUM, 130, 30, x, 33, .y = &all};
     want = 0;
     for (int r = 0; r < 130; r++)
         for (int c = 0; c < 30; c++)
             want += x[r * 33 + c];
     gr__panel_all(&p, false);
     CU_ASSERT(near(all, want));
+}
+
+/* As if the products had been a panel of their own, of which this may have rows apart. */
+static void sums_of_products_have_the_bits_of_two_passes(void)
+{
+    static float x[MOST * MOST], z[MOST * MOST], product[MOST * MOST], one[MOST], two[MOST];
+    for (int i = 0; i < MOST * MOST; i++)
+        x[i] = (float)rand() / (float)RAND_MAX - 0.5f, z[i] = (float)rand() / (float)RAND_MAX - 0.5f;
+    for (int b = 0; b < BUILDS; b++)
+        for (int i = 0; gr__cpu_has(builds[b].isa) && i < SIZES * SIZES; i++) {
+            const int64_t rows = sizes[i / SIZES], cols = sizes[i % SIZES];
+            for (int64_t k = 0; k < rows * cols; k++)
+                product[k] = x[k / cols * MOST + k % cols] * z[k / cols * (i % 3 ? cols : 0) + k % cols];
+            gr__panel p = {GR_REDUCE_SUM, rows, cols, product, cols, .y = two};
+            gr__panel q = {GR_REDUCE_SUM, rows, cols, x, MOST, .y = one, .times = z, .times_row = i % 3 ? cols : 0};
+            builds[b].rows(&p);
+            builds[b].rows(&q);
+            bool same = memcmp(one, two, (size_t)cols * sizeof *one) == 0;
+            builds[b].cols(&p);
+            builds[b].cols(&q);
+            same = same && memcmp(one, two, (size_t)rows * sizeof *one) == 0;
+            GR_EXPECT(same, "%s, %d x %d", gr__isa_name(builds[b].isa), (int)rows, (int)cols);
+        }
+    for (int gap = 0; gap < 3; gap++) { /* of all: in one run, or row by row if either has gaps */
+        gr__panel p = {GR_REDUCE_SUM, 130, 33, product, gap ? 34 : 33, .y = &two};
+        gr__panel q = {GR_REDUCE_SUM, 130, 33, x, gap & 1 ? 34 : 33, .y = &one, .times = z};
+        q.times_row = gap & 2 ? 34 : 33;
+        for (int64_t r = 0; r < 130; r++)
+            for (int64_t c = 0; c < 33; c++)
+                product[r * p.row + c] = x[r * q.row + c] * z[r * q.times_row + c];
+        gr__panel_all(&p, false);
+        gr__panel_all(&q, false);
+        CU_ASSERT_EQUAL(one[0], two[0]);
+    }
 }
 
 static void a_nan_wins_in_max_and_min(void)
@@ -115,10 +149,10 @@ static void a_nan_wins_in_max_and_min(void)
             for (int k = GR_REDUCE_MAX; k <= GR_REDUCE_MIN; k++) {
                 float x[40] = {0}, y[40];
                 x[at] = NAN;
-                gr__panel p = {(gr_reduce_kind)k, 40, 1, x, 1, y};
+                gr__panel p = {(gr_reduce_kind)k, 40, 1, x, 1, .y = y};
                 builds[b].rows(&p);
                 CU_ASSERT(isnan(y[0]));
-                p = (gr__panel){(gr_reduce_kind)k, 1, 40, x, 40, y};
+                p = (gr__panel){(gr_reduce_kind)k, 1, 40, x, 40, .y = y};
                 builds[b].cols(&p);
                 CU_ASSERT(isnan(y[0]));
             }
@@ -269,5 +303,6 @@ static void longer_kernels_give_the_bits_of_single_passes(void)
 }
 
 GR_SUITE("ops/kernels/panel.c", GR_TEST(panels_are_what_plain_loops_give),
-    GR_TEST(every_instruction_set_gives_the_same_sums), GR_TEST(a_nan_wins_in_max_and_min), GR_TEST(loads_convert),
+    GR_TEST(every_instruction_set_gives_the_same_sums), GR_TEST(sums_of_products_have_the_bits_of_two_passes),
+    GR_TEST(a_nan_wins_in_max_and_min), GR_TEST(loads_convert),
     GR_TEST(a_pair_gives_the_bits_of_two_passes), GR_TEST(longer_kernels_give_the_bits_of_single_passes))

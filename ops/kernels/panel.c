@@ -106,7 +106,7 @@ void gr__panel_all(const gr__panel *p, bool f64)
     } part, total;
     gr__panel rest = *p;
     int64_t elem = f64 ? 8 : 4;
-    if (p->row == p->cols && p->rows > 1) { /* no gaps: one row */
+    if (p->row == p->cols && p->rows > 1 && (!p->times || p->times_row == p->cols)) { /* no gaps: one row */
         rest.cols *= rest.rows;
         rest.rows = 1;
     }
@@ -114,14 +114,16 @@ void gr__panel_all(const gr__panel *p, bool f64)
     for (int64_t r = 0; r < rest.rows; r += BATCH) {
         gr__panel some = rest, sum;
         some.x = (const char *)rest.x + r * rest.row * elem;
+        if (rest.times)
+            some.times = (const char *)rest.times + r * rest.times_row * elem;
         some.rows = rest.rows - r < BATCH ? rest.rows - r : BATCH;
         some.y = &part;
         gr__panel_cols(&some, f64);
-        sum = (gr__panel){p->kind, 1, some.rows, &part, 0, (char *)&total + n * elem};
+        sum = (gr__panel){p->kind, 1, some.rows, &part, 0, .y = (char *)&total + n * elem};
         gr__panel_cols(&sum, f64);
         if (n++ == 0)
             continue;
-        sum = (gr__panel){p->kind, 1, 2, &total, 0, &total};
+        sum = (gr__panel){p->kind, 1, 2, &total, 0, .y = &total};
         gr__panel_cols(&sum, f64);
         n = 1;
     }

@@ -15,7 +15,10 @@ typedef struct {
     int64_t rows, cols; /* at least 1 each */
     const void *x;      /* x[r * row + c] */
     int64_t row;
-    void *y; /* rows: cols elements; cols: rows elements; all: one */
+    void *y;           /* rows: cols elements; cols: rows elements; all: one */
+    const void *times; /* not NULL, float sums alone: each x is taken times times[r * times_row + c], rounded before it
+                          is added, as if the products had been a panel */
+    int64_t times_row;
 } gr__panel;
 
 void gr__panel_rows(const gr__panel *p, bool f64); /* y[c] = x[0][c] + x[1][c] + ... */

@@ -15,22 +15,29 @@ GR_INLINE vf mul(vf a, vf b)
     return a * b;
 }
 
-/* N vectors of columns, all rows: four chains, row r goes to chain r mod 4. */
-GR_INLINE void strip_rows(const gr__panel *p, int64_t c, int n, int64_t last, vf start, combine f)
+/* A vector of the panel, or its first `last` lanes; times the one of the other panel, if there is one. */
+GR_INLINE vf taken(const float *x, const float *times, int64_t last)
 {
-    const float *x = (const float *)p->x + c;
+    vf v = last ? vf_load_n(x, last) : vf_load(x);
+    return times ? v * (last ? vf_load_n(times, last) : vf_load(times)) : v;
+}
+
+/* N vectors of columns, all rows: four chains, row r goes to chain r mod 4. */
+GR_INLINE void strip_rows(const gr__panel *p, int64_t c, int n, int64_t last, vf start, combine f, bool of_products)
+{
+    const float *x = (const float *)p->x + c, *z = of_products ? (const float *)p->times + c : NULL;
     vf s[4][4];
     for (int k = 0; k < 4; k++)
         for (int v = 0; v < n; v++)
             s[k][v] = start;
     int64_t r = 0;
     for (; r + 4 <= p->rows; r += 4)
-        for (int k = 0; k < 4; k++, x += p->row)
+        for (int k = 0; k < 4; k++, x += p->row, z = of_products ? z + p->times_row : NULL)
             for (int v = 0; v < n; v++)
-                s[k][v] = f(s[k][v], last ? vf_load_n(x, last) : vf_load(x + v * GR_W));
-    for (int k = 0; r < p->rows; r++, k++, x += p->row)
+                s[k][v] = f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
+    for (int k = 0; r < p->rows; r++, k++, x += p->row, z = of_products ? z + p->times_row : NULL)
         for (int v = 0; v < n; v++)
-            s[k][v] = f(s[k][v], last ? vf_load_n(x, last) : vf_load(x + v * GR_W));
+            s[k][v] = f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
     for (int v = 0; v < n; v++) {
         vf sum = f(f(s[0][v], s[1][v]), f(s[2][v], s[3][v]));
         float *y = (float *)p->y + c + v * GR_W;
@@ -41,15 +48,15 @@ GR_INLINE void strip_rows(const gr__panel *p, int64_t c, int n, int64_t last, vf
     }
 }
 
-GR_INLINE void rows(const gr__panel *p, vf start, combine f)
+GR_INLINE void rows(const gr__panel *p, vf start, combine f, bool of_products)
 {
     int64_t c = 0;
     for (; c + 4 * GR_W <= p->cols; c += 4 * GR_W)
-        strip_rows(p, c, 4, 0, start, f);
+        strip_rows(p, c, 4, 0, start, f, of_products);
     for (; c + GR_W <= p->cols; c += GR_W)
-        strip_rows(p, c, 1, 0, start, f);
+        strip_rows(p, c, 1, 0, start, f, of_products);
     if (c < p->cols)
-        strip_rows(p, c, 1, p->cols - c, start, f);
+        strip_rows(p, c, 1, p->cols - c, start, f, of_products);
 }
 
 /* 16 lanes in halves down to one: the same order for every width. In registers: what is stored in two vectors and read
@@ -77,7 +84,7 @@ GR_INLINE float across(const vf *s, combine f)
     return u[0];
 }
 
-GR_INLINE float one_row(const float *x, int64_t n, vf start, combine f)
+GR_INLINE float one_row(const float *x, const float *z, int64_t n, vf start, combine f, bool of_products)
 {
     vf s[4][PARTS];
     for (int k = 0; k < 4; k++)
@@ -85,18 +92,18 @@ GR_INLINE float one_row(const float *x, int64_t n, vf start, combine f)
             s[k][q] = start;
     for (; n >= 64; n -= 64)
         for (int k = 0; k < 4; k++)
-            for (int q = 0; q < PARTS; q++, x += GR_W)
-                s[k][q] = f(s[k][q], vf_load(x));
+            for (int q = 0; q < PARTS; q++, x += GR_W, z = of_products ? z + GR_W : NULL)
+                s[k][q] = f(s[k][q], taken(x, of_products ? z : NULL, 0));
     for (int k = 0; n > 0 && k < 4; k++) {
-        for (int q = 0; n > 0 && q < PARTS; q++, x += GR_W, n -= GR_W) {
+        for (int q = 0; n > 0 && q < PARTS; q++, x += GR_W, z = of_products ? z + GR_W : NULL, n -= GR_W) {
             float lane[GR_W];
             vf_store(lane, start);
             vf v;
             if (n >= GR_W) {
-                v = vf_load(x);
+                v = taken(x, of_products ? z : NULL, 0);
             } else {
                 for (int64_t i = 0; i < n; i++)
-                    lane[i] = x[i];
+                    lane[i] = of_products ? x[i] * z[i] : x[i];
                 v = vf_load(lane);
             }
             s[k][q] = f(s[k][q], v);
@@ -145,23 +152,42 @@ GR_INLINE void cols(const gr__panel *p, gr_reduce_kind kind, vf start, combine f
         return;
     }
     for (int64_t r = 0; r < p->rows; r++, x += p->row)
-        y[r] = one_row(x, p->cols, start, f);
+        y[r] = one_row(x, NULL, p->cols, start, f, false);
+}
+
+/* Sums of products: where rows are short, one chain as in short_row. */
+GR_INLINE void cols_of_products(const gr__panel *p)
+{
+    const float *x = p->x, *z = p->times;
+    float *y = p->y;
+    for (int64_t r = 0; r < p->rows; r++, x += p->row, z += p->times_row) {
+        if (p->cols > 16) {
+            y[r] = one_row(x, z, p->cols, vf_set1(0), add, true);
+            continue;
+        }
+        y[r] = x[0] * z[0];
+        for (int64_t i = 1; i < p->cols; i++)
+            y[r] += x[i] * z[i];
+    }
 }
 
 void GR_ISA_NAME(gr__panel_rows)(const gr__panel *p)
 {
     switch (p->kind) {
     case GR_REDUCE_SUM:
-        rows(p, vf_set1(0), add);
+        if (p->times)
+            rows(p, vf_set1(0), add, true);
+        else
+            rows(p, vf_set1(0), add, false);
         break;
     case GR_REDUCE_PROD:
-        rows(p, vf_set1(1), mul);
+        rows(p, vf_set1(1), mul, false);
         break;
     case GR_REDUCE_MAX:
-        rows(p, vf_set1(-INFINITY), vf_max);
+        rows(p, vf_set1(-INFINITY), vf_max, false);
         break;
     case GR_REDUCE_MIN:
-        rows(p, vf_set1(INFINITY), vf_min);
+        rows(p, vf_set1(INFINITY), vf_min, false);
         break;
     case GR_REDUCE_VARIANCE: /* variance.h */
         break;
@@ -172,7 +198,10 @@ void GR_ISA_NAME(gr__panel_cols)(const gr__panel *p)
 {
     switch (p->kind) {
     case GR_REDUCE_SUM:
-        cols(p, GR_REDUCE_SUM, vf_set1(0), add);
+        if (p->times)
+            cols_of_products(p);
+        else
+            cols(p, GR_REDUCE_SUM, vf_set1(0), add);
         break;
     case GR_REDUCE_PROD:
         cols(p, GR_REDUCE_PROD, vf_set1(1), mul);
