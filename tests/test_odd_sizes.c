@@ -248,7 +248,8 @@ static void float32_is_near_float64(void)
 
 static void without_any_pass_the_numbers_are_the_same(void)
 {
-    static const char all[] = "-simplify,-inexact,-fold,-cse,-fuse,-strips,-views,-inplace,-reuse,-serial,-examples";
+    static const char all[] = "-simplify,-inexact,-fold,-cse,-fuse,-strips,-views,-inplace,-reuse,-serial,-examples,"
+                              "-remat,-keep";
     for (int i = 0; i < ROWS; i++) {
         results now = run(&rows[i], GR_F32);
         setenv("GRAPE_PASSES", all, 1);
@@ -331,7 +332,8 @@ static void the_environment_may_say_what_it_likes(void)
 {
     static const char *const settings[] = {"OMP_NUM_THREADS=0", "OMP_NUM_THREADS=grapes", "OMP_NUM_THREADS=100000",
         "OMP_NUM_THREADS=7 OMP_DYNAMIC=true", "OMP_NUM_THREADS=7 OMP_THREAD_LIMIT=1",
-        "OMP_NUM_THREADS=3,2 OMP_WAIT_POLICY=active", "OMP_NUM_THREADS=2 OMP_PROC_BIND=close"};
+        "OMP_NUM_THREADS=3,2 OMP_WAIT_POLICY=active", "OMP_NUM_THREADS=2 OMP_PROC_BIND=close",
+        "PATH=/nowhere HOME=/nowhere TMPDIR=/nowhere" /* no compiler, no tool, nowhere to write */};
     static char plain[ROWS][120], other[ROWS][120];
     setenv("GRAPE_PASSES", "-serial", 1);
     CU_ASSERT_TRUE_FATAL(results_with("", plain));
