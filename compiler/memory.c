@@ -2,14 +2,19 @@
  *
  * Buffers that live at the same time (in phases) must not overlap. They are placed one after the other at the lowest
  * offset where they fit, largest first, then again by size times life, by birth, by death (last first), and by life,
- * until the arena is hardly larger than it must be; the smallest is kept. The bound below is the most bytes that live
- * in any one phase. */
+ * until the arena is hardly larger than it must be; the smallest is kept. Where that is still much larger, the largest
+ * that ends too high is placed first, and so on for some rounds. The bound below is the most bytes that live in any one
+ * phase. */
 #include "compiler/plan.h"
 #include "core/size.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENOUGH = 128 }; /* an arena larger than the bound by this part of it is not worth another search */
+enum {
+    ENOUGH = 128, /* an arena larger than the bound by this part of it is not worth another search; */
+    AWKWARD = 12, /* by this part, worth this many more */
+    ROUNDS = 16
+};
 
 typedef enum { BY_SIZE, BY_AREA, BY_BIRTH, BY_DEATH, BY_LIFE, ORDERS } order;
 typedef struct {
@@ -125,6 +130,38 @@ static int64_t one_after_the_other(gr__plan *p)
     return at;
 }
 
+/* Keeps the places, which end at `top`, if they are the best so far. */
+static void keep_best(gr__plan *p, const item *items, int n, const int64_t *offset, int64_t top)
+{
+    if (p->bytes >= 0 && top >= p->bytes)
+        return;
+    p->bytes = top;
+    for (int i = 0; i < n; i++)
+        p->buffer[items[i].buffer].offset = offset[items[i].buffer];
+}
+
+static bool within(const gr__plan *p, int part)
+{
+    return p->bytes >= 0 && p->bytes - p->lower_bound <= p->lower_bound / part;
+}
+
+/* The largest of those that end beyond the bound comes to the front, for the next round. */
+static void push_forward(const gr__plan *p, item *items, int n, const int64_t *offset)
+{
+    int worst = 0;
+    int64_t most = -1;
+    for (int i = 0; i < n; i++) {
+        const int64_t bytes = padded(&p->buffer[items[i].buffer]);
+        if (bytes > most && offset[items[i].buffer] + bytes > p->lower_bound) {
+            most = bytes;
+            worst = i;
+        }
+    }
+    const item first = items[worst];
+    memmove(items + 1, items, (size_t)worst * sizeof *items);
+    items[0] = first;
+}
+
 gr_status gr__plan_memory(gr__plan *p)
 {
     int64_t sum = 0;
@@ -141,16 +178,15 @@ gr_status gr__plan_memory(gr__plan *p)
     placed *q = gr__alloc(p->n_buffers + 1, sizeof *q);
     int64_t *offset = gr__alloc(p->n_buffers + 1, sizeof *offset);
     p->bytes = -1;
-    for (order o = BY_SIZE; items && q && offset && o < ORDERS; o++) {
-        int n = fill(p, o, items);
-        int64_t top = place(p, items, n, q, offset);
-        if (p->bytes >= 0 && top >= p->bytes)
-            continue;
-        p->bytes = top;
-        for (int i = 0; i < n; i++)
-            p->buffer[items[i].buffer].offset = offset[items[i].buffer];
-        if (top - p->lower_bound <= p->lower_bound / ENOUGH)
-            break;
+    const bool room = items && q && offset;
+    for (order o = BY_SIZE; room && o < ORDERS && !within(p, ENOUGH); o++) {
+        const int n = fill(p, o, items);
+        keep_best(p, items, n, offset, place(p, items, n, q, offset));
+    }
+    const int n = room && !within(p, AWKWARD) ? fill(p, BY_SIZE, items) : 0;
+    for (int round = 0; n > 1 && round < ROUNDS && !within(p, AWKWARD); round++) {
+        keep_best(p, items, n, offset, place(p, items, n, q, offset));
+        push_forward(p, items, n, offset);
     }
     gr__free(items);
     gr__free(q);

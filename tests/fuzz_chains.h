@@ -305,6 +305,69 @@ static void draw_attention_op(graph *g)
     }
 }
 
+/* ---- large ones -------------------------------------------------------------------------------------------------- */
+
+/* What follows a product: often nothing but a bias. */
+static gr_tensor *finished(graph *g, gr_tensor *x)
+{
+    x = below(g, 3) ? gr_add(x, number(g, GR_SHAPE(gr_dim(x, -1)), 0)) : x;
+    return kept(g, below(g, 4) ? elementwise(g, x) : x);
+}
+
+static void large_layers(graph *g)
+{
+    int64_t k = PICK(g, 64, 255, 256, 257, 300, 511, 513, 784);
+    gr_tensor *x = new_input(g, g->type, GR_SHAPE(g->size[0], k), -2, 2);
+    for (int i = (int)below(g, 2) + 1; i > 0; i--, k = gr_dim(x, -1))
+        x = finished(g, gr_matmul(x, number(g, GR_SHAPE(k, PICK(g, 1, 10, 16, 33, 65, 128, 260)), k)));
+}
+
+static void large_images(graph *g)
+{
+    int64_t c = PICK(g, 1, 3, 16, 32);
+    gr_tensor *x = new_input(g, g->type, GR_SHAPE(g->size[0], PICK(g, 14, 16, 28, 33), PICK(g, 8, 16, 31), c), -2, 2);
+    for (int i = (int)below(g, 2) + 1; i > 0; i--, c = gr_dim(x, -1)) {
+        const int64_t k = PICK(g, 1, 3, 3, 5), out = PICK(g, 10, 16, 32, 40, 64);
+        const bool fits = k <= gr_dim(x, 1) && k <= gr_dim(x, 2);
+        gr_tensor *kernel = number(g, GR_SHAPE(k, k, c, out), k * k * c);
+        x = finished(g, gr_conv(x, kernel, .strides = GR_SHAPE(PICK(g, 1, 1, 2)),
+                            .padding = fits && below(g, 2) ? "valid" : "same"));
+        x = below(g, 2) ? kept(g, pooled(g, x)) : x;
+    }
+}
+
+static void large_heads(graph *g)
+{
+    const int64_t n = PICK(g, 64, 127, 129), heads = PICK(g, 1, 3, 4), size = PICK(g, 16, 32, 33), b = g->size[0];
+    gr_tensor *x = new_input(g, g->type, GR_SHAPE(b, n, heads * size), -2, 2);
+    gr_tensor *qkv = gr_reshape(dense(g, normalized(g, x), 3 * heads * size), GR_SHAPE(b, n, 3, heads, size));
+    gr_tensor *y = gr_reshape(gr_dot_product_attention(qkv, .causal = below(g, 2)), GR_SHAPE(b, n, heads * size));
+    x = kept(g, gr_add(x, dense(g, y, heads * size)));
+    kept(g, gr_add(x, dense(g, gr_gelu(dense(g, x, 2 * heads * size)), heads * size)));
+}
+
+static void large_recurrence(graph *g)
+{
+    const int64_t in = PICK(g, 16, 64), d = PICK(g, 48, 64, 100);
+    const bool gru = below(g, 2);
+    gr_tensor *x = new_input(g, g->type, GR_SHAPE(g->size[0], PICK(g, 1, 5, 8), in), -2, 2);
+    gr_tensor *kernel = number(g, GR_SHAPE(in, (gru ? 3 : 4) * d), in),
+              *u = number(g, GR_SHAPE(d, (gru ? 3 : 4) * d), d);
+    x = kept(g, gru ? gr_gru(x, kernel, u, NULL, NULL) : gr_lstm(x, kernel, u, NULL, NULL, NULL));
+    finished(g, dense(g, gr_result(x, 1), 10));
+}
+
+/* Sizes at which kernels cut sums, copy operands and deal work out in more than one part. */
+static void draw_large(graph *g)
+{
+    static void (*const of[])(graph *) = {large_layers, large_images, large_heads, large_recurrence};
+    const int64_t what = below(g, 4);
+    g->batch = what == 0 ? PICK(g, 1, 31, 64, 65, 128) : what == 3 ? PICK(g, 7, 33, 64) : PICK(g, 1, 2, 5);
+    g->size[0] = g->size[0] == GR_BATCH ? GR_BATCH : g->batch;
+    g->kind = what < 2 && below(g, 2) ? WHOLE_NUMBERS : TAME_NUMBERS;
+    of[what](g);
+}
+
 /* ---- any graph --------------------------------------------------------------------------------------------------- */
 
 static void make(graph *g, uint64_t seed, int n_ops)
@@ -313,8 +376,10 @@ static void make(graph *g, uint64_t seed, int n_ops)
         draw_scan, draw_recurrent_op, draw_attention_op, draw_images, draw_attention, draw_recurrence};
     start(g, seed);
     int64_t what = below(g, 10);
-    bool newer = seed % 5 == 2; /* the others are the graphs that these seeds always were */
-    if (what < 5 && !newer) {
+    bool newer = seed % 5 == 2, large = seed % 20 == 4; /* the others are the graphs that these seeds always were */
+    if (large) {
+        draw_large(g);
+    } else if (what < 5 && !newer) {
         draw_free(g, n_ops);
     } else {
         g->batch = PICK(g, 1, 2, 3, 4, 5, 8, 9, 16, 33);

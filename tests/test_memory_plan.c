@@ -48,7 +48,7 @@ static void buffers_that_live_together_lie_apart(void)
                 GR_EXPECT(
                     b[i].offset % 64 == 0, "seed %d: buffer %d lies at %lld", (int)seed, i, (long long)b[i].offset);
             }
-        GR_EXPECT(p.bytes >= p.lower_bound && p.bytes <= p.lower_bound * 13 / 10, "seed %d: %lld bytes, bound %lld",
+        GR_EXPECT(p.bytes >= p.lower_bound && p.bytes <= p.lower_bound * 23 / 20, "seed %d: %lld bytes, bound %lld",
             (int)seed, (long long)p.bytes, (long long)p.lower_bound);
     }
 }
@@ -65,6 +65,22 @@ static void a_chain_needs_two_buffers(void)
     p.off = GR_PASS_REUSE;
     CU_ASSERT_EQUAL(gr__plan_memory(&p), GR_OK);
     CU_ASSERT_EQUAL(p.bytes, 10 * 1024);
+}
+
+/* Of an attention block: by whatever key they are placed, two of these end far beyond the bound. */
+static void large_ones_that_lie_badly_are_placed_first(void)
+{
+    static const int64_t of[][3] = {{512, 0, 11}, {65024, 4, 5}, {195072, 5, 6}, {65024, 6, 7}, {2032, 6, 6},
+        {65024, 7, 8}, {130048, 8, 9}, {65024, 9, 10}, {65024, 10, 11}, {65536, 7, 8}};
+    enum { N = sizeof of / sizeof *of };
+    gr__buffer b[N];
+    gr__plan p = {.buffer = b, .n_buffers = N, .n_phases = 12};
+    for (int i = 0; i < N; i++)
+        b[i] = (gr__buffer){.space = GR__ARENA, .bytes = of[i][0], .first = (int)of[i][1], .last = (int)of[i][2]};
+    CU_ASSERT_EQUAL(gr__plan_memory(&p), GR_OK);
+    CU_ASSERT_EQUAL(p.lower_bound, 512 + 195072 + 65024 + 2048);
+    GR_EXPECT(
+        p.bytes <= p.lower_bound * 13 / 12, "%lld bytes, bound %lld", (long long)p.bytes, (long long)p.lower_bound);
 }
 
 /* The checker that fuzzing relies on must see what it is for. */
@@ -112,4 +128,5 @@ static void the_checker_sees_a_race(void)
 }
 
 GR_SUITE("compiler/memory.c", GR_TEST(buffers_that_live_together_lie_apart), GR_TEST(a_chain_needs_two_buffers),
-    GR_TEST(the_checker_sees_buffers_that_overlap), GR_TEST(the_checker_sees_a_race))
+    GR_TEST(large_ones_that_lie_badly_are_placed_first), GR_TEST(the_checker_sees_buffers_that_overlap),
+    GR_TEST(the_checker_sees_a_race))
