@@ -286,6 +286,26 @@ static void a_planted_fault_is_found_cut_down_and_blamed(void)
         }
 }
 
+/* The sum of two, by a product too, and the mean of four: the signs cancel, what counts is partial sums. */
+static void whole_numbers_are_exact_while_their_digits_have_room(void)
+{
+    static const double most[][2] = {{2097151.75, 2097152.25}, {8388607, 8388609}, {1048575.75, 1048576.25}};
+    for (int what = 0; what < 3; what++)
+        for (int more = 0; more < 2; more++) {
+            graph g = {.kind = WHOLE_NUMBERS, .tape = gr_tape_new(), .batch = 1, .type = GR_F32};
+            gr_tensor *x = new_input(&g, GR_F32, what == 2 ? GR_SHAPE(1, 2, 2, 1) : GR_SHAPE(2, 2), 0, 0), *y;
+            for (int i = 0; i < 4; i++)
+                put(g.value[0], i, i % 2 ? most[what][more] : -most[what][more]);
+            if (what == 0)
+                y = gr_sum(x, .axes = GR_SHAPE(1));
+            else
+                y = what == 1 ? gr_matmul(x, gr_ones(g.tape, GR_SHAPE(2, 1), GR_F32)) : gr_average_pool(x, GR_SHAPE(2));
+            bool found = any_before(&g, gr_neg(y), needs_more_digits);
+            GR_EXPECT(found == (more == 1), "case %d: %s", what, more ? "unseen" : "refused");
+            forget(&g);
+        }
+}
+
 /* Loops too have a judge: the same steps in float64. */
 static void every_scan_has_a_value_in_float64(void)
 {
@@ -319,4 +339,5 @@ static void every_scan_has_a_value_in_float64(void)
 }
 
 GR_SUITE("compiler/", GR_TEST(programs_compute_what_evaluation_computes), GR_TEST(every_registered_op_was_drawn),
-    GR_TEST(a_planted_fault_is_found_cut_down_and_blamed), GR_TEST(every_scan_has_a_value_in_float64))
+    GR_TEST(a_planted_fault_is_found_cut_down_and_blamed), GR_TEST(every_scan_has_a_value_in_float64),
+    GR_TEST(whole_numbers_are_exact_while_their_digits_have_room))
