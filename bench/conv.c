@@ -71,9 +71,9 @@ static void print_row(const char *name, const gr__conv *c, float *const data[5])
     float *x = data[0], *w = data[1], *y = data[2], *turned = data[3];
     const int64_t turned_rows = c->kh * c->kw * (c->o / c->groups);
     gr__conv_turn_f32(c, &(gr__conv_part){.in = w, .out = turned, .r1 = turned_rows, .c1 = c->c});
-    gr__conv_part forward = {x, w, y, 0, c->n * c->oh * c->ow, 0, c->o, 0, 0, false, data[4]};
-    gr__conv_part dx = {y, turned, x, 0, c->n * c->h * c->w, 0, c->c, 0, 0, false, data[4]};
-    gr__conv_part dw = {x, y, w, 0, c->kh * c->kw * (c->c / c->groups), 0, c->o, 0, c->n, false, data[4]};
+    gr__conv_part forward = {x, w, y, 0, c->n * c->oh * c->ow, 0, c->o, 0, 0, false, data[4], NULL};
+    gr__conv_part dx = {y, turned, x, 0, c->n * c->h * c->w, 0, c->c, 0, 0, false, data[4], NULL};
+    gr__conv_part dw = {x, y, w, 0, c->kh * c->kw * (c->c / c->groups), 0, c->o, 0, c->n, false, data[4], NULL};
     double rate[4][BLOCKS];
     for (int b = 0; b < BLOCKS; b++) { /* each writes what another one reads: filled anew, or the numbers grow */
         for (int i = 0; i < 3; i++)

@@ -7,6 +7,7 @@
 #define GRAPE_COMPILER_CODE_H
 
 #include "compiler/layout.h"
+#include "ops/kernels/ahead.h"
 
 enum { GR__SLOTS = GR__GROUP_NODES * 6 }; /* of a program, at most */
 
@@ -42,6 +43,12 @@ typedef struct {
     const char *joined[GR__OPERANDS];
 } gr__instr;
 
+/* Memory of which each example has `each` bytes. */
+typedef struct {
+    int buffer;
+    int64_t offset, each; /* bytes */
+} gr__stretch;
+
 struct gr__code {
     const gr__layout *layout;
     int64_t row_tiles, col_tiles;
@@ -49,6 +56,8 @@ struct gr__code {
     int n, first;    /* instructions; those before `first` run once */
     gr__instr *instr;
     int n_streams, *stream;        /* buffers read in one run, tile after tile: the next tile's part is fetched ahead */
+    int n_stretches;               /* EXAMPLE: the same of what the next examples read or write */
+    gr__stretch stretch[GR__AHEAD_RUNS];
     int64_t kernel_scratch, scratch; /* bytes: of products and evals, of all */
 };
 
@@ -86,6 +95,7 @@ typedef struct {
     int64_t part; /* the number of the task */
     bool again;   /* not the first of it: sums go on */
     char *scratch;
+    gr__ahead *ahead;
 } gr__examples;
 /* An EVAL instruction for them. */
 gr_status gr__run_eval(const gr__run *run, const gr__instr *in, const gr__examples *e);

@@ -12,7 +12,11 @@
 #include "ops/kernels/tile.h"
 #include <string.h>
 
-enum { INSTRUCTIONS = GR__GROUP_NODES * (GR_TILE_INPUTS + 3), REFS = GR__GROUP_NODES * (GR__OPERANDS + GR__RESULTS) };
+enum {
+    INSTRUCTIONS = GR__GROUP_NODES * (GR_TILE_INPUTS + 3),
+    REFS = GR__GROUP_NODES * (GR__OPERANDS + GR__RESULTS),
+    AHEAD_BYTES = 384 << 10, /* fetched for the next examples: it shares L2 with what these make */
+};
 
 typedef struct {
     gr__plan *p;
@@ -501,6 +505,42 @@ static gr_status find_streams(gr__plan *p, gr__code *c)
     return GR_OK;
 }
 
+static void add_stretch(gr__code *c, int buffer, int64_t offset, int64_t each, int64_t *bytes)
+{
+    if (buffer < 0 || each * c->layout->block_rows > AHEAD_BYTES - *bytes || c->n_stretches == GR__AHEAD_RUNS)
+        return;
+    for (int s = 0; s < c->n_stretches; s++)
+        if (c->stretch[s].buffer == buffer && c->stretch[s].offset == offset)
+            return;
+    c->stretch[c->n_stretches++] = (gr__stretch){buffer, offset, each};
+    *bytes += each * c->layout->block_rows;
+}
+
+/* What an instruction reads or writes of an example, operand k or its result (-1). */
+static void find_stretch(gr__code *c, const gr__instr *in, int k, int64_t *bytes)
+{
+    const gr__place *x = k < 0 ? &in->y : &in->x[k];
+    if (in->op == GR__I_EVAL) {
+        const gr__opaque *o = in->eval;
+        const gr_buffer *b = &o->arg[k < 0 ? in->n_x : k];
+        const unsigned traits = o->node->op->traits;
+        if (b->shape.rank && b->shape.dim[0] == c->layout->rows &&
+            (k < 0 ? !(traits & GR_SUMS_EXAMPLES) : o->node->op->by_example >> k & 1))
+            add_stretch(c, x->buffer, 0, gr_shape_size(b->shape) / c->layout->rows * gr_dtype_size(b->dtype), bytes);
+    } else if (in->op == GR__I_TILE && x->row == in->cols) {
+        const int64_t elem = c->layout->f64 ? 8 : 4;
+        add_stretch(c, x->buffer, x->offset * elem, in->rows / c->layout->rows * in->cols * elem, bytes);
+    }
+}
+
+static void find_stretches(gr__code *c)
+{
+    int64_t bytes = 0;
+    for (int i = c->first; i < c->n && c->layout->kind == GR__EXAMPLE; i++)
+        for (int k = -1; k < c->instr[i].n_x; k++)
+            find_stretch(c, &c->instr[i], k, &bytes);
+}
+
 struct gr__lowering_room {
     lowering b;
     gr__places slots;
@@ -530,6 +570,7 @@ gr_status gr__lower_group(gr__plan *p, gr__step *s, int group)
         code->rows_first = code->rows_first || p->node[g->node[i]].work == GR__CONTRACT;
     gr__place_slots(code, b->n_slots, b->slot_bytes, &p->room->slots);
     GR_TRY(find_streams(p, code));
+    find_stretches(code);
     p->scratch = code->scratch > p->scratch ? code->scratch : p->scratch;
     s->fn = gr__run_code;
     s->touches = gr__touch_code;

@@ -238,5 +238,6 @@ gr_status gr__run_eval(const gr__run *run, const gr__instr *in, const gr__exampl
     c.seed = run->seed;
     c.step = run->step;
     c.scratch = o->scratch ? e->scratch : NULL;
+    c.ahead = e->ahead;
     return gr__call_eval(o->node, &c);
 }

@@ -13,6 +13,7 @@ typedef struct {
     int64_t row_tile, col_tile;
     int64_t elem;
     int64_t done; /* rows of an instruction in the task's examples before these: its sums go on */
+    gr__ahead *ahead;
 } task;
 
 static int64_t rows_of(const task *t, int form)
@@ -227,7 +228,7 @@ static gr_status run_instr(const task *t, const gr__instr *in)
 {
     switch (in->op) {
     case GR__I_EVAL: {
-        const gr__examples e = {t->r0, t->rows, t->row_tile, t->done > 0, t->scratch};
+        const gr__examples e = {t->r0, t->rows, t->row_tile, t->done > 0, t->scratch, t->ahead};
         return gr__run_eval(t->run, in, &e);
     }
     case GR__I_LOAD:
@@ -252,13 +253,29 @@ static gr_status run_instr(const task *t, const gr__instr *in)
     return GR_OK;
 }
 
+/* What the examples from `first` on read and write in memory, for the evals before them to fetch. */
+static void look_ahead(const task *t, int64_t first, gr__ahead *ahead)
+{
+    const gr__code *code = t->code;
+    const int64_t left = code->layout->rows - first, block = code->layout->block_rows, n = left < block ? left : block;
+    ahead->n = ahead->first = 0;
+    for (int i = 0; i < code->n_stretches && n > 0; i++) {
+        const gr__stretch *s = &code->stretch[i];
+        ahead->run[ahead->n].at = (const char *)t->run->data[s->buffer] + s->offset + first * s->each;
+        ahead->run[ahead->n++].bytes = n * s->each;
+    }
+}
+
 /* A task that is some examples, block after block; each instruction has them in a domain of its own. */
 static gr_status run_examples(const task *t)
 {
     const gr__code *code = t->code;
     task own = *t;
+    gr__ahead ahead;
+    own.ahead = &ahead;
     for (int64_t done = 0; done < t->rows; done += code->layout->block_rows) {
         int64_t left = t->rows - done, n = left < code->layout->block_rows ? left : code->layout->block_rows;
+        look_ahead(t, t->r0 + done + n, &ahead);
         for (int i = code->first; i < code->n; i++) {
             const gr__instr *in = &code->instr[i];
             int64_t each = in->op == GR__I_EVAL ? 1 : in->rows / code->layout->rows;

@@ -53,6 +53,7 @@ typedef struct gr_call {
     uint64_t seed;      /* of random ops: with the step and the node's `use`, the whole key */
     uint64_t step;
     gr_at at; /* the user's line, for messages */
+    struct gr__ahead *ahead; /* what to fetch from memory meanwhile (ops/kernels/ahead.h), or NULL */
 } gr_call;
 /* Records an error of data ("argument indices: expected 0 .. 9, found 12 at [3]"); returns `status`. */
 GR_API gr_status gr_call_fail(const gr_call *c, gr_status status, const char *argument, const char *format, ...)

@@ -257,7 +257,7 @@ static gr_status conv_eval(const gr_call *c)
     const bool is_double = c->out[0].dtype == GR_F64;
     const gr__conv j = job_of_call(c);
     gr__conv_part p = {.in = c->in[0].data, .weights = c->in[1].data, .out = c->out[0].data, .n1 = j.n,
-        .accumulate = c->accumulate};
+        .accumulate = c->accumulate, .ahead = c->ahead};
     gr__piece piece[3];
     const int n = gr__pieces(c->begin, c->end, d == TO_INPUT ? j.c : j.o, piece);
     p.scratch = (char *)c->scratch + room_bytes(c, &j);

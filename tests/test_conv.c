@@ -181,10 +181,18 @@ static operands lay_out(const build *u, const gr__conv *c, int what, bool at_end
     return q;
 }
 
+/* What is fetched ahead is only asked for: it may lie anywhere. */
+static gr__ahead *some_ahead(void)
+{
+    static gr__ahead ahead;
+    ahead = (gr__ahead){.n = 2, .run = {{(const char *)64, 100}, {(const char *)&ahead, 3000}}};
+    return &ahead;
+}
+
 static gr__conv_part part_of(const build *u, const gr__conv *c, const operands *q, int what)
 {
     gr__conv_part p = {q->a, what == DX ? q->turned : q->b, q->out, 0, q->rows, 0, q->channels, 0, c->n, false,
-        NULL};
+        NULL, some_ahead()};
     size_t need = u->scratch(c);
     p.scratch = need ? fence_take(&fs, (need + 63) / 64 * 64, true) : NULL;
     return p;
@@ -337,7 +345,7 @@ static void empty_sizes_give_zeros_or_nothing(void)
                 out[i] = 7;
             CU_ASSERT(zero == 0 || gr__conv_scratch(&c, 4) == 0); /* the number of images does not matter to it */
             int64_t channels = what == DX ? c.c : c.o, rows_of = channels ? count[what] / channels : 0;
-            gr__conv_part p = {a, b, out, 0, rows_of, 0, channels, 0, c.n, false, NULL};
+            gr__conv_part p = {a, b, out, 0, rows_of, 0, channels, 0, c.n, false, NULL, NULL};
             (what == FORWARD ? gr__conv_forward_f32 : what == DX ? gr__conv_dx_f32 : gr__conv_dw_f32)(&c, &p);
             for (int i = 0; i < 64; i++)
                 GR_EXPECT(out[i] == (i < count[what] ? 0 : 7), "%s, case %d: element %d is %g", what_names[what], zero,

@@ -11,6 +11,7 @@
 #ifndef GRAPE_OPS_KERNELS_CONV_H
 #define GRAPE_OPS_KERNELS_CONV_H
 
+#include "ops/kernels/ahead.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +40,7 @@ typedef struct {
     int64_t n0, n1;  /* dW: the images to sum over */
     bool accumulate; /* dW: add to it instead of overwriting it */
     void *scratch;   /* gr__conv_scratch() bytes, aligned to 64; NULL if that is 0 */
+    gr__ahead *ahead; /* what to fetch meanwhile, or NULL */
 } gr__conv_part;
 
 /* Bytes of scratch for elements of `elem` bytes (4 or 8), enough for each of the three. */

@@ -13,7 +13,11 @@
 
 #ifndef GR_CONV_ONCE
 #define GR_CONV_ONCE
-enum { BAND_BYTES = 96 << 10 }; /* with its weights in half of L2 */
+enum {
+    BAND_BYTES = 96 << 10, /* with its weights in half of L2 */
+    AHEAD_STEP = 32,       /* bytes of what is read next that a tile fetches a step, */
+    AHEAD_DW = 64          /* that of dW in the first of its runs, each a row of pixels */
+};
 
 /* How many of phase, phase + stride, ... lie before `at` */
 static inline int64_t phase_steps(int64_t at, int64_t phase, int64_t stride)
@@ -45,7 +49,21 @@ typedef struct {
 
 typedef struct {
     T *band, *panel;
+    gr__ahead *ahead;
 } NAME(room);
+
+/* A tile has nothing of its own to fetch: lines of what is read next, `step` bytes a step, or again what is at hand. */
+static inline void NAME(fetch)(NAME(terms) *t, gr__ahead *ahead, int64_t step)
+{
+    t->next = t->a;
+#ifdef GR_VEC_256
+    const T *next = gr__ahead_take(ahead, t->k * step);
+    t->next = next ? next : t->a;
+    t->next_step = next ? step / (int64_t)sizeof(T) : 0;
+#else
+    (void)ahead, (void)step;
+#endif
+}
 
 /* ---- bands ---------------------------------------------------------------------------------------------------------
  * */
@@ -127,7 +145,7 @@ static const T *NAME(readable)(const T *b, int64_t *b_row, int64_t rows, int64_t
 
 /* Output row i, channels from c on: n of them in nv vectors. w: the strip's weights, w_row apart. */
 static void NAME(gather_row)(const NAME(gather) *g, const NAME(view) *in, const T *w, int64_t w_row, int64_t i,
-    int64_t c, int64_t n, int nv)
+    int64_t c, int64_t n, int nv, gr__ahead *ahead)
 {
     const int64_t y = i * g->step_y + g->y0; /* of tap row 0 */
     int64_t r0;
@@ -142,7 +160,8 @@ static void NAME(gather_row)(const NAME(gather) *g, const NAME(view) *in, const 
     const int64_t blocks = (g->cols + TILE_ROWS - 1) / TILE_ROWS;
     for (int64_t j = 0, q = 0; q < blocks; q++) {
         const int64_t mr = (g->cols - j + blocks - q - 1) / (blocks - q);
-        t.next = t.a = from + j * t.a_row;
+        t.a = from + j * t.a_row;
+        NAME(fetch)(&t, ahead, AHEAD_STEP);
         NAME(tiles)[mr][nv](&t, to + j * g->out_col, g->out_col, false);
         j += mr;
     }
@@ -160,7 +179,7 @@ static bool NAME(by_column)(const NAME(gather) *g)
 }
 
 static void NAME(gather_row_by_column)(const NAME(gather) *g, const T *w, int64_t w_row, int64_t i, int64_t c,
-    int64_t n, int nv)
+    int64_t n, int nv, gr__ahead *ahead)
 {
     const int64_t y = i * g->step_y + g->y0, blocks = (g->cols + TILE_ROWS - 1) / TILE_ROWS;
     int64_t r0, j0;
@@ -175,7 +194,8 @@ static void NAME(gather_row_by_column)(const NAME(gather) *g, const T *w, int64_
         for (int64_t s = 0; s < g->ns; s++) {
             const int64_t x = g->x0 + s * g->dx + j * g->step_x;
             const int64_t count = inside(x, g->step_x, mr, g->in_w, &j0);
-            t.next = t.a = g->in.at + (y + r0 * g->dy) * g->in.row + (x + j0 * g->step_x) * g->in.pixel;
+            t.a = g->in.at + (y + r0 * g->dy) * g->in.row + (x + j0 * g->step_x) * g->in.pixel;
+            NAME(fetch)(&t, ahead, AHEAD_STEP);
             t.b = w + (r0 * g->tap_row + s * g->tap_col) * w_row;
             if (count > 0 && tap_rows > 0)
                 NAME(tiles)[count][nv](&t, to + j0 * g->out_col, g->out_col, true);
@@ -211,9 +231,9 @@ static void NAME(gather_tiles)(const NAME(gather) *g, const NAME(room) *room)
             const T *w = NAME(readable)(g->w + c, &w_row, NAME(weight_rows)(g), n, nv, room->panel);
             for (int64_t i = i0; i < i1; i++)
                 if (g->by_column)
-                    NAME(gather_row_by_column)(g, w, w_row, i, c, n, nv);
+                    NAME(gather_row_by_column)(g, w, w_row, i, c, n, nv, room->ahead);
                 else
-                    NAME(gather_row)(g, &in, w, w_row, i, c, n, nv);
+                    NAME(gather_row)(g, &in, w, w_row, i, c, n, nv, room->ahead);
             c += n;
         }
     }
@@ -304,7 +324,7 @@ static NAME(room) NAME(room_of)(const gr__conv *c, const gr__conv_part *p)
 {
     char *scratch = p->scratch;
     bool none = !scratch || NAME(is_depthwise)(c);
-    return (NAME(room)){p->scratch, none ? NULL : (T *)(void *)(scratch + NAME(band_bytes)(c))};
+    return (NAME(room)){p->scratch, none ? NULL : (T *)(void *)(scratch + NAME(band_bytes)(c)), p->ahead};
 }
 
 /* ---- forward, dX ------------------------------------------------------------------------------------------------- */
@@ -451,7 +471,8 @@ static void NAME(dw_tap_row)(const gr__conv *c, const NAME(gather) *g, const NAM
         const int64_t blocks = (hi - lo + TILE_ROWS - 1) / TILE_ROWS;
         for (int64_t j = lo, q = 0; j < hi; q++) {
             const int64_t mr = (hi - j + blocks - q - 1) / (blocks - q);
-            t.next = t.a = from + s * g->dx * in->pixel + j;
+            t.a = from + s * g->dx * in->pixel + j;
+            NAME(fetch)(&t, share->ahead, AHEAD_DW);
             NAME(tiles)[mr][nv](&t, out + (row + j) * c->o, c->o, goes_on);
             j += mr;
         }
