@@ -44,6 +44,7 @@ static const struct {
     {"groups and a large halo", {1, 4, 4, 64, 3, 3, 4, 4, 64, 1, 1, 1, 1, 1, 1, 2}},
     {"same 3x3", {2, 6, 8, 16, 3, 3, 6, 8, 33, 1, 1, 1, 1, 1, 1, 1}},
     {"one input channel", {1, 9, 10, 1, 3, 3, 7, 8, 32, 1, 1, 1, 1, 0, 0, 1}},
+    {"one input channel, part of a vector", {1, 8, 13, 1, 3, 3, 8, 13, 5, 1, 1, 1, 1, 1, 1, 1}},
     {"three input channels, padded", {1, 8, 19, 3, 3, 3, 8, 19, 16, 1, 1, 1, 1, 1, 1, 1}},
     {"stride 2, same, even size", {2, 8, 8, 5, 3, 3, 4, 4, 7, 2, 2, 1, 1, 0, 0, 1}},
     {"stride 2, padded before", {1, 9, 11, 3, 3, 3, 5, 6, 18, 2, 2, 1, 1, 1, 1, 1}},

@@ -181,26 +181,27 @@ static bool NAME(by_column)(const NAME(gather) *g)
 static void NAME(gather_row_by_column)(const NAME(gather) *g, const T *w, int64_t w_row, int64_t i, int64_t c,
     int64_t n, int nv, gr__ahead *ahead)
 {
-    const int64_t y = i * g->step_y + g->y0, blocks = (g->cols + TILE_ROWS - 1) / TILE_ROWS;
-    int64_t r0, j0;
+    const int64_t y = i * g->step_y + g->y0;
+    int64_t r0, j, mr;
     const int64_t tap_rows = inside(y, g->dy, g->nr, g->in_h, &r0);
-    for (int64_t j = 0, q = 0; q < blocks; q++) {
-        const int64_t mr = (g->cols - j + blocks - q - 1) / (blocks - q);
-        T *to = g->out + i * g->out_row + j * g->out_col + c;
-        NAME(terms) t = {.a_step = {g->dy * g->in.row, 0}, .b_step = {g->tap_row * w_row, 0}, .k = g->depth,
-            .a_row = g->step_x * g->in.pixel, .a_col = 1, .b_row = w_row, .last = n - (nv - 1) * NAME(lanes)};
-        NAME(tiles)[mr][nv](&t, to, g->out_col, false); /* nothing yet: zeros */
-        t.runs[0] = tap_rows, t.runs[1] = 1;
-        for (int64_t s = 0; s < g->ns; s++) {
-            const int64_t x = g->x0 + s * g->dx + j * g->step_x;
-            const int64_t count = inside(x, g->step_x, mr, g->in_w, &j0);
-            t.a = g->in.at + (y + r0 * g->dy) * g->in.row + (x + j0 * g->step_x) * g->in.pixel;
+    T *to = g->out + i * g->out_row + c;
+    NAME(terms) t = {.a_step = {g->dy * g->in.row, 0}, .b_step = {g->tap_row * w_row, 0}, .k = g->depth,
+        .a_row = g->step_x * g->in.pixel, .a_col = 1, .b_row = w_row, .last = n - (nv - 1) * NAME(lanes)};
+    for (j = 0; j < g->cols; j += mr) { /* nothing yet: zeros */
+        mr = least(g->cols - j, TILE_ROWS);
+        NAME(tiles)[mr][nv](&t, to + j * g->out_col, g->out_col, false);
+    }
+    t.runs[0] = tap_rows, t.runs[1] = 1;
+    for (int64_t s = 0; s < g->ns && tap_rows > 0; s++) { /* blocks of the pixels that it reaches: no slivers */
+        const int64_t x = g->x0 + s * g->dx, count = inside(x, g->step_x, g->cols, g->in_w, &j);
+        const int64_t blocks = (count + TILE_ROWS - 1) / TILE_ROWS, end = j + count;
+        t.b = w + (r0 * g->tap_row + s * g->tap_col) * w_row;
+        for (int64_t q = 0; q < blocks; q++, j += mr) {
+            mr = (end - j + blocks - q - 1) / (blocks - q);
+            t.a = g->in.at + (y + r0 * g->dy) * g->in.row + (x + j * g->step_x) * g->in.pixel;
             NAME(fetch)(&t, ahead, AHEAD_STEP);
-            t.b = w + (r0 * g->tap_row + s * g->tap_col) * w_row;
-            if (count > 0 && tap_rows > 0)
-                NAME(tiles)[count][nv](&t, to + j0 * g->out_col, g->out_col, true);
+            NAME(tiles)[mr][nv](&t, to + j * g->out_col, g->out_col, true);
         }
-        j += mr;
     }
 }
 
@@ -213,6 +214,7 @@ static int64_t NAME(weight_rows)(const NAME(gather) *g)
 #ifdef GR_VEC_512
 #include "ops/kernels/slide_impl.h"
 #endif
+#include "ops/kernels/few_taps_impl.h"
 
 static void NAME(gather_tiles)(const NAME(gather) *g, const NAME(room) *room)
 {
@@ -230,7 +232,9 @@ static void NAME(gather_tiles)(const NAME(gather) *g, const NAME(room) *room)
             int64_t w_row = g->w_row;
             const T *w = NAME(readable)(g->w + c, &w_row, NAME(weight_rows)(g), n, nv, room->panel);
             for (int64_t i = i0; i < i1; i++)
-                if (g->by_column)
+                if (NAME(few_taps)(g, &in, i, nv))
+                    NAME(few_row)(g, &in, w, w_row, i, c, n, nv);
+                else if (g->by_column)
                     NAME(gather_row_by_column)(g, w, w_row, i, c, n, nv, room->ahead);
                 else
                     NAME(gather_row)(g, &in, w, w_row, i, c, n, nv, room->ahead);
