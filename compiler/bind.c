@@ -99,7 +99,7 @@ static void bind_contract(const gr__plan *p, gr__pnode *n)
         int x = gr__value_of(p, n->node->in[i]);
         n->operand[i] = p->value[x].root;
         n->operand_offset[i] = 0;
-        if (rank + 2 > GR_MAX_RANK)
+        if (rank + 2 > GR_MAX_RANK || (i && l->b_block))
             continue;
         for (int64_t d = 0; d < rank; d++) {
             shape.dim[d] = l->group_dim[d];

@@ -48,6 +48,7 @@ static const struct {
     {"examples", GR_PASS_EXAMPLES},
     {"remat", GR_PASS_REMAT},
     {"keep", GR_PASS_KEEP},
+    {"pack", GR_PASS_PACK},
 };
 
 /* "-cse,-fuse": passes left out. Unknown names get one warning, since a typing mistake would go unseen. */
@@ -67,7 +68,7 @@ static unsigned passes_of_environment(void)
         if (!known)
             gr_log_write(GR_LOG_WARNING,
                 "GRAPE_PASSES: expected -simplify, -inexact, -fold, -cse, -fuse, -strips, -views, "
-                "-inplace, -reuse, -serial, -examples, -remat, -keep; found %.*s",
+                "-inplace, -reuse, -serial, -examples, -remat, -keep, -pack; found %.*s",
                 (int)n, s);
         s += n + (s[n] == ',');
     }
@@ -106,6 +107,11 @@ static gr_status remat(gr_program *p)
 {
     return gr__pass_remat(&p->graph, p->off & GR_PASS_KEEP);
 }
+static gr_status pack(gr_program *p)
+{
+    GR_TRY(gr__pass_pack(&p->graph, p->frozen));
+    return p->frozen ? gr__pass_freeze(&p->graph, !(p->off & GR_PASS_FOLD), false) : GR_OK;
+}
 static gr_status compact(gr_program *p)
 {
     return gr__graph_rebuild(&p->graph, NULL, NULL);
@@ -123,6 +129,7 @@ static const struct {
     {"freeze", 0, freeze},
     {"simplify", GR_PASS_SIMPLIFY, simplify},
     {"remat", GR_PASS_REMAT, remat},
+    {"pack", GR_PASS_PACK, pack},
     {"compact", 0, compact},
 };
 

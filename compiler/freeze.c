@@ -41,6 +41,14 @@ static gr_tensor *own_variable(
     return gr__node_build(t, &like, 0, NULL);
 }
 
+static bool is_own(const gr__graph *g, const gr_variable *v)
+{
+    for (int i = 0; i < g->n_own; i++)
+        if (g->own[i] == v)
+            return true;
+    return false;
+}
+
 static void drop_unused(gr__graph *g)
 {
     int kept = 0;
@@ -58,11 +66,6 @@ static void drop_unused(gr__graph *g)
 
 /* ---- what depends on weights alone ------------------------------------------------------------------------------- */
 
-static bool is_weight(const gr_tensor *x)
-{
-    return x->node->op == &gr_op_variable || x->node->op == &gr_op_constant;
-}
-
 /* Not where it would take much more memory than its inputs: broadcasts are read in place. */
 static bool computable(const gr__node *n, gr_tensor *const *in)
 {
@@ -72,7 +75,7 @@ static bool computable(const gr__node *n, gr_tensor *const *in)
         !gr__mul(gr_shape_size(n->out[0].shape), gr_dtype_size(n->out[0].dtype), &bytes))
         return false;
     for (int i = 0; i < n->n_in; i++) {
-        if (!is_weight(in[i]))
+        if (!gr__is_weight(in[i]))
             return false;
         given += gr_shape_size(in[i]->shape) * gr_dtype_size(in[i]->dtype);
     }
@@ -142,7 +145,7 @@ static gr__rewritten freeze(void *user, gr_tape *t, const gr__node *n, gr_tensor
     state *s = user;
     gr_tensor *x = NULL;
     s->tape = t;
-    if (n->op == &gr_op_variable) {
+    if (n->op == &gr_op_variable && !is_own(s->g, n->variable)) {
         x = own_variable(s->g, t, n, n->variable->path, n->variable->dtype, n->variable->shape);
         if (!gr__is_bad(x) && n->variable->bytes)
             memcpy(x->node->variable->data, n->variable->data, (size_t)n->variable->bytes);

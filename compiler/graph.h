@@ -41,10 +41,16 @@ gr_status gr__pass_fold(gr__graph *g);
 gr_status gr__pass_cse(gr__graph *g);
 gr_status gr__pass_freeze(gr__graph *g, bool fold, bool absorb);
 gr_status gr__pass_remat(gr__graph *g, bool small_too);
+gr_status gr__pass_pack(gr__graph *g, bool frozen);
 gr_status gr__graph_verify(const gr__graph *g, const char *after);
 
 /* GRAPE_PASS_LIMIT and the like, which find a fault by halving: how many are done; all if it is not set. */
 int64_t gr__limit(const char *name);
+
+static inline bool gr__is_weight(const gr_tensor *x)
+{
+    return x->node->op == &gr_op_variable || x->node->op == &gr_op_constant;
+}
 
 static inline bool gr__is_assign(const gr__node *n)
 {

@@ -364,6 +364,7 @@ static void lower_contract(lowering *b, int i)
         .a_col = n->low->a_col,
         .b_row = n->low->b_row,
         .b_col = n->low->b_col,
+        .b_block = n->low->b_block,
         .c_row = b->l->cols};
     int64_t elem = b->l->f64 ? 8 : 4,
             m[] = {b->l->tile_rows, b->l->rows % b->l->tile_rows, n->low->m % b->l->tile_rows};

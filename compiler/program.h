@@ -34,6 +34,7 @@ typedef enum {
     GR_PASS_EXAMPLES = 1 << 10, /* convolutions and pooling with what surrounds them, example by example */
     GR_PASS_REMAT = 1 << 11,    /* forward values computed again by the backward pass */
     GR_PASS_KEEP = 1 << 12,     /* but not small ones */
+    GR_PASS_PACK = 1 << 13,     /* weights laid for many rows' product */
 } gr_pass;
 
 typedef struct gr_program_opts {

@@ -134,13 +134,15 @@ static void run_contract(const task *t, const gr__instr *in)
     const gr_lowering *l = in->product->low;
     gr_tile_arg y;
     resolve(t, &in->y, &y);
-    int64_t c_row = in->y.buffer < 0 ? t->cols : t->code->layout->cols;
+    const int64_t c_row = in->y.buffer < 0 ? t->cols : t->code->layout->cols;
+    const int64_t block = l->b_block ? l->b_block / l->k : 1; /* a tile begins at one: see layout.c */
     gr__gemm g = {.n = t->cols,
         .k = l->k,
         .a_row = l->a_row,
         .a_col = l->a_col,
         .b_row = l->b_row,
         .b_col = l->b_col,
+        .b_block = l->b_block,
         .c_row = c_row,
         .scratch = t->code->kernel_scratch ? t->scratch : NULL};
     for (int64_t done = 0; done < t->rows; done += g.m) {
@@ -152,7 +154,8 @@ static void run_contract(const task *t, const gr__instr *in)
         }
         g.m = l->m - i < t->rows - done ? l->m - i : t->rows - done;
         g.a = (const char *)t->run->data[in->x[0].buffer] + (a + i * l->a_row) * t->elem;
-        g.b = (const char *)t->run->data[in->x[1].buffer] + (b + t->c0 * l->b_col) * t->elem;
+        b += l->b_block ? t->c0 / block * l->b_block : t->c0 * l->b_col;
+        g.b = (const char *)t->run->data[in->x[1].buffer] + b * t->elem;
         g.c = (char *)y.data + done * c_row * t->elem;
         if (t->elem == 8)
             gr__gemm_f64(&g);

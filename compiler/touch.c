@@ -210,6 +210,12 @@ static void product(const tile *t, const gr__instr *in)
         }
         gr__touch_add(t->t, in->x[0].buffer, false,
             &(gr__box){(a + i * l->a_row) * t->elem, t->elem, 2, {l->k, m}, {l->a_col * t->elem, l->a_row * t->elem}});
+        if (l->b_block) {
+            const int64_t w = l->b_block / l->k, first = t->c0 / w, end = (t->c0 + t->cols + w - 1) / w;
+            gr__touch_run(t->t, in->x[1].buffer, false, (b + first * l->b_block) * t->elem,
+                (end - first) * l->b_block * t->elem);
+            continue;
+        }
         gr__touch_add(t->t, in->x[1].buffer, false,
             &(gr__box){(b + t->c0 * l->b_col) * t->elem, t->elem, 2, {t->cols, l->k},
                 {l->b_col * t->elem, l->b_row * t->elem}});

@@ -118,6 +118,7 @@ typedef struct gr_lowering {
     /* CONTRACT: out[g, i, j] = sum_p a[g, i, p] b[g, p, j]; strides in elements; out is contiguous [groups.., m, n] */
     int64_t groups, m, n, k;
     int64_t a_row, a_col, b_row, b_col;
+    int64_t b_block; /* not 0: b is packed, as ops/kernels/gemm.h says; b_row and b_col do not count */
     int64_t group_rank, group_dim[GR_MAX_RANK]; /* batch dims of out; group strides of a and b per dim, 0 = broadcast */
     int64_t a_group[GR_MAX_RANK], b_group[GR_MAX_RANK];
 } gr_lowering;

@@ -296,7 +296,7 @@ static void finish(graph *g)
         assign_variables(g);
     int64_t how = below(g, 4);
     g->off = (g->frozen ? 0 : GR_PASS_INEXACT) | (below(g, 8) ? GR_PASS_SERIAL : 0);
-    g->off |= how == 0 ? 0 : how < 3 ? 1u << below(g, 13) : (unsigned)below(g, 1 << 13);
+    g->off |= how == 0 ? 0 : how < 3 ? 1u << below(g, 14) : (unsigned)below(g, 1 << 14);
 }
 
 static void forget(graph *g)

@@ -452,8 +452,8 @@ static void dumps_show_every_stage(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(p);
     snprintf(inside, sizeof inside, "%s/probe", dir);
     file_has(inside, "00-trace.txt", "neg(%0)");
-    file_has(inside, "08-compact.txt", "%1 = exp(%0)");
-    file_has(inside, "08-compact.dot", "digraph");
+    file_has(inside, "09-compact.txt", "%1 = exp(%0)");
+    file_has(inside, "09-compact.dot", "digraph");
     file_has(inside, "groups.dot", "cluster");
     file_has(inside, "plan.txt", "B = 4: 2 nodes, 1 groups, 1 steps, 1 phases");
     file_has(inside, "plan.txt", "  b0: 48 bytes, input x\n");

@@ -11,18 +11,19 @@ typedef struct {
     void (*pack_f64)(const gr__gemm *g, double *packed);
     int64_t (*block)(size_t elem);
     int64_t strip;
+    bool packs;
 } build;
 
-#define BUILD(isa, strip)                                                                                              \
+#define BUILD(isa, strip, packs)                                                                                       \
     {                                                                                                                  \
         gr__gemm_f32_##isa, gr__gemm_f64_##isa, gr__gemm_scratch_f32_##isa, gr__gemm_scratch_f64_##isa,                \
-            gr__gemm_pack_f32_##isa, gr__gemm_pack_f64_##isa, gr__gemm_block_##isa, strip                              \
+            gr__gemm_pack_f32_##isa, gr__gemm_pack_f64_##isa, gr__gemm_block_##isa, strip, packs                       \
     }
 static const build builds[GR_ISA_COUNT] = {
-    [GR_ISA_BASE] = BUILD(base, 32),
+    [GR_ISA_BASE] = BUILD(base, 32, true),
 #ifdef __x86_64__
-    [GR_ISA_AVX2] = BUILD(avx2, 32),
-    [GR_ISA_AVX512] = BUILD(avx512, 64),
+    [GR_ISA_AVX2] = BUILD(avx2, 32, true),
+    [GR_ISA_AVX512] = BUILD(avx512, 64, false),
 #endif
 };
 
@@ -66,4 +67,9 @@ void gr__gemm_pack_f64(const gr__gemm *g, double *packed)
 int64_t gr__gemm_strip(void)
 {
     return builds[gr__cpu_isa()].strip;
+}
+
+bool gr__gemm_packs(void)
+{
+    return builds[gr__cpu_isa()].packs;
 }

@@ -45,6 +45,9 @@ int64_t gr__gemm_packed_bytes(int64_t k, int64_t n, size_t elem);
  * a block. */
 void gr__gemm_pack_f32(const gr__gemm *g, float *packed);
 void gr__gemm_pack_f64(const gr__gemm *g, double *packed);
+/* Does a product of many rows gain by a packed B here? With 16 registers tiles are small and go over B so often that it
+ * is packed in any case. */
+bool gr__gemm_packs(void);
 /* Columns of a strip that a thread should own: a whole number of tiles, few enough to leave strips for all threads. */
 int64_t gr__gemm_strip(void);
 
