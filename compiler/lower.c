@@ -528,7 +528,7 @@ static void find_stretch(gr__code *c, const gr__instr *in, int k, int64_t *bytes
         if (b->shape.rank && b->shape.dim[0] == c->layout->rows &&
             (k < 0 ? !(traits & GR_SUMS_EXAMPLES) : o->node->op->by_example >> k & 1))
             add_stretch(c, x->buffer, 0, gr_shape_size(b->shape) / c->layout->rows * gr_dtype_size(b->dtype), bytes);
-    } else if (in->op == GR__I_TILE && x->row == in->cols) {
+    } else if ((in->op == GR__I_TILE || (in->op == GR__I_REDUCE && k >= 0)) && x->row == in->cols) {
         const int64_t elem = c->layout->f64 ? 8 : 4;
         add_stretch(c, x->buffer, x->offset * elem, in->rows / c->layout->rows * in->cols * elem, bytes);
     }
