@@ -3,6 +3,10 @@
 #include "ops/kernels/vec.h"
 
 enum { PARTS = 16 / GR_W }; /* vectors that make 16 lanes */
+/* Vectors of columns that go down together: four chains of each stay in registers; with AVX2 they are a cache line. */
+enum { WIDE = GR_W == 8 ? 2 : 4 };
+
+#define UNROLL _Pragma("GCC unroll 4")
 
 typedef vf (*combine)(vf a, vf b);
 
@@ -23,22 +27,27 @@ GR_INLINE vf taken(const float *x, const float *times, int64_t last)
 }
 
 /* N vectors of columns, all rows: four chains, row r goes to chain r mod 4. */
-GR_INLINE void strip_rows(const gr__panel *p, int64_t c, int n, int64_t last, vf start, combine f, bool of_products)
+GR_INLINE void strip_rows(const gr__panel *p, int64_t c, const int n, int64_t last, vf start, combine f,
+    const bool of_products)
 {
     const float *x = (const float *)p->x + c, *z = of_products ? (const float *)p->times + c : NULL;
-    vf s[4][4];
-    for (int k = 0; k < 4; k++)
-        for (int v = 0; v < n; v++)
+    vf s[4][WIDE];
+    UNROLL for (int k = 0; k < 4; k++)
+        UNROLL for (int v = 0; v < n; v++)
             s[k][v] = start;
     int64_t r = 0;
     for (; r + 4 <= p->rows; r += 4)
-        for (int k = 0; k < 4; k++, x += p->row, z = of_products ? z + p->times_row : NULL)
-            for (int v = 0; v < n; v++)
+        UNROLL for (int k = 0; k < 4; k++, x += p->row, z = of_products ? z + p->times_row : NULL)
+            UNROLL for (int v = 0; v < n; v++)
                 s[k][v] = f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
-    for (int k = 0; r < p->rows; r++, k++, x += p->row, z = of_products ? z + p->times_row : NULL)
-        for (int v = 0; v < n; v++)
-            s[k][v] = f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
-    for (int v = 0; v < n; v++) {
+    UNROLL for (int k = 0; k < 3; k++)
+        if (r + k < p->rows) {
+            UNROLL for (int v = 0; v < n; v++)
+                s[k][v] = f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
+            x += p->row;
+            z = of_products ? z + p->times_row : NULL;
+        }
+    UNROLL for (int v = 0; v < n; v++) {
         vf sum = f(f(s[0][v], s[1][v]), f(s[2][v], s[3][v]));
         float *y = (float *)p->y + c + v * GR_W;
         if (last)
@@ -51,8 +60,8 @@ GR_INLINE void strip_rows(const gr__panel *p, int64_t c, int n, int64_t last, vf
 GR_INLINE void rows(const gr__panel *p, vf start, combine f, bool of_products)
 {
     int64_t c = 0;
-    for (; c + 4 * GR_W <= p->cols; c += 4 * GR_W)
-        strip_rows(p, c, 4, 0, start, f, of_products);
+    for (; c + WIDE * GR_W <= p->cols; c += WIDE * GR_W)
+        strip_rows(p, c, WIDE, 0, start, f, of_products);
     for (; c + GR_W <= p->cols; c += GR_W)
         strip_rows(p, c, 1, 0, start, f, of_products);
     if (c < p->cols)

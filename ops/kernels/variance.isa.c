@@ -2,7 +2,9 @@
 #include "ops/kernels/variance.h"
 #include "ops/kernels/vec.h"
 
-enum { PARTS = 16 / GR_W }; /* vectors that make 16 lanes */
+enum { PARTS = 16 / GR_W, LINE = 16 / GR_W }; /* vectors that make 16 lanes, or a cache line */
+
+#define UNROLL _Pragma("GCC unroll 4")
 
 typedef struct {
     vf sum, squares;
@@ -13,23 +15,42 @@ GR_INLINE sums plus(sums a, sums b)
     return (sums){a.sum + b.sum, a.squares + b.squares};
 }
 
+GR_INLINE void add(vf *sum, vf *squares, vf x, vf from)
+{
+    vf d = x - from;
+    *sum += d;
+    *squares += d * d;
+}
+
 GR_INLINE sums with(sums s, vf x, vf from)
 {
     vf d = x - from;
     return (sums){s.sum + d, s.squares + d * d};
 }
 
-/* One vector of columns, all rows: four chains, row r goes to chain r mod 4. */
-GR_INLINE sums down(const float *x, int64_t rows, int64_t row, int64_t last, vf from)
+/* N vectors of columns, all rows: four chains, row r goes to chain r mod 4. In variables of their own: an array of
+ * pairs would stay in memory. */
+GR_INLINE void down(const float *x, int64_t rows, int64_t row, const int n, int64_t last, const vf *from, sums *total)
 {
-    sums s[4] = {0};
+    vf sum[4][LINE], squares[4][LINE];
+    UNROLL for (int k = 0; k < 4; k++)
+        UNROLL for (int v = 0; v < n; v++)
+            sum[k][v] = squares[k][v] = vf_set1(0);
     int64_t r = 0;
     for (; r + 4 <= rows; r += 4)
-        for (int k = 0; k < 4; k++, x += row)
-            s[k] = with(s[k], last ? vf_load_n(x, last) : vf_load(x), from);
-    for (int k = 0; r < rows; r++, k++, x += row)
-        s[k] = with(s[k], last ? vf_load_n(x, last) : vf_load(x), from);
-    return plus(plus(s[0], s[1]), plus(s[2], s[3]));
+        UNROLL for (int k = 0; k < 4; k++, x += row)
+            UNROLL for (int v = 0; v < n; v++)
+                add(&sum[k][v], &squares[k][v], last ? vf_load_n(x, last) : vf_load(x + v * GR_W), from[v]);
+    UNROLL for (int k = 0; k < 3; k++)
+        if (r + k < rows) {
+            UNROLL for (int v = 0; v < n; v++)
+                add(&sum[k][v], &squares[k][v], last ? vf_load_n(x, last) : vf_load(x + v * GR_W), from[v]);
+            x += row;
+        }
+    UNROLL for (int v = 0; v < n; v++) {
+        total[v].sum = (sum[0][v] + sum[1][v]) + (sum[2][v] + sum[3][v]);
+        total[v].squares = (squares[0][v] + squares[1][v]) + (squares[2][v] + squares[3][v]);
+    }
 }
 
 GR_INLINE void put(float *y, vf x, int64_t last)
@@ -40,24 +61,34 @@ GR_INLINE void put(float *y, vf x, int64_t last)
         vf_store(y, x);
 }
 
-GR_INLINE void strip(const gr__panel *p, int64_t c, int64_t last, int64_t n)
+GR_INLINE void strip(const gr__panel *p, int64_t c, const int width, int64_t last, int64_t n)
 {
     const float *x = (const float *)p->x + c;
-    float *y = (float *)p->y + c;
-    vf mean = down(x, p->rows, p->row, last, vf_set1(0)).sum / (float)p->rows;
-    sums apart = down(x, p->rows, p->row, last, mean);
-    put(y, mean, last);
-    put(y + n, apart.sum, last);
-    put(y + 2 * n, apart.squares, last);
+    vf mean[LINE];
+    sums total[LINE];
+    UNROLL for (int v = 0; v < width; v++)
+        mean[v] = vf_set1(0);
+    down(x, p->rows, p->row, width, last, mean, total);
+    UNROLL for (int v = 0; v < width; v++)
+        mean[v] = total[v].sum / (float)p->rows;
+    down(x, p->rows, p->row, width, last, mean, total);
+    UNROLL for (int v = 0; v < width; v++) {
+        float *y = (float *)p->y + c + v * GR_W;
+        put(y, mean[v], last);
+        put(y + n, total[v].sum, last);
+        put(y + 2 * n, total[v].squares, last);
+    }
 }
 
 void GR_ISA_NAME(gr__moments_rows)(const gr__panel *p, int64_t n)
 {
     int64_t c = 0;
+    for (; LINE > 1 && c + LINE * GR_W <= p->cols; c += LINE * GR_W)
+        strip(p, c, LINE, 0, n);
     for (; c + GR_W <= p->cols; c += GR_W)
-        strip(p, c, 0, n);
+        strip(p, c, 1, 0, n);
     if (c < p->cols)
-        strip(p, c, p->cols - c, n);
+        strip(p, c, 1, p->cols - c, n);
 }
 
 /* 16 lanes in halves down to one: the same order for every width. */
