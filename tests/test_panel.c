@@ -302,7 +302,45 @@ static void longer_kernels_give_the_bits_of_single_passes(void)
     }
 }
 
+/* What batch norm and its gradient make of rows of channels; rows that vectors fill go down, others along. */
+static void kernels_of_batch_norm_give_the_bits_of_single_passes(void)
+{
+    enum { ROWS_OF = 10, MOST_COLS = 72, N = ROWS_OF * MOST_COLS };
+    static float a[N], b[N], x[N], y[N + 1], s[MOST_COLS], t[MOST_COLS], c[MOST_COLS];
+    const float limit = 0.125f;
+    float *const all[] = {a, b, x, s, t, c};
+    for (int k = 0; k < 6; k++)
+        for (int i = 0; i < (k < 3 ? N : MOST_COLS); i++)
+            all[k][i] = (float)rand() / (float)RAND_MAX - 0.5f;
+    gr_tile_fn scale_shift = pair_of(GR__TILE_mul, GR__TILE_add, 0);
+    gr_tile_fn masked = gr__tile_masked(gr__tile_f32(GR__TILE_greater), gr__tile_f32(GR__TILE_where));
+    gr_tile_fn kernel[] = {gr__tile_longer(scale_shift, gr__tile_f32(GR__TILE_relu), 0),
+        gr__tile_longer(scale_shift, scale_shift, 2), gr__tile_longer(gr__tile_f32(GR__TILE_add), masked, 2)};
+    CU_ASSERT_PTR_NULL(gr__tile_longer(scale_shift, scale_shift, 0));
+    CU_ASSERT_PTR_NULL(gr__tile_longer(gr__tile_f32(GR__TILE_add), masked, 0));
+    const int arity[] = {3, 5, 4};
+    for (int q = 0; q < 3; q++)
+        for (int64_t cols = 8; cols <= MOST_COLS; cols += cols == 8 ? 5 : cols == 13 ? 3 : 8) {
+#define COLS(p) {p, 0, 1}
+            const gr_tile_arg in[3][5] = {{ROWS(a), COLS(s), COLS(c)}, {ROWS(a), COLS(s), COLS(c), ROWS(b), COLS(t)},
+                {ROWS(a), ROWS(b), ROWS(x), NUMBER(&limit)}};
+            CU_ASSERT_PTR_NOT_NULL_FATAL(kernel[q]);
+            y[ROWS_OF * cols] = 99;
+            run_many(kernel[q], arity[q], in[q], y, ROWS_OF, cols);
+            CU_ASSERT_EQUAL(y[ROWS_OF * cols], 99);
+            for (int64_t i = 0; i < ROWS_OF * cols; i++) {
+                float scaled = a[i] * s[i % cols], other = b[i] * t[i % cols], sum = a[i] + b[i];
+                scaled += c[i % cols];
+                other += scaled;
+                const float want[] = {scaled > 0 ? scaled : 0, other, x[i] > limit ? sum : limit};
+                GR_EXPECT(want[q] == y[i], "kernel %d, %d columns: y[%d] is %.9g, want %.9g", q, (int)cols, (int)i,
+                    (double)y[i], (double)want[q]);
+            }
+        }
+}
+
 GR_SUITE("ops/kernels/panel.c", GR_TEST(panels_are_what_plain_loops_give),
     GR_TEST(every_instruction_set_gives_the_same_sums), GR_TEST(sums_of_products_have_the_bits_of_two_passes),
     GR_TEST(a_nan_wins_in_max_and_min), GR_TEST(loads_convert),
-    GR_TEST(a_pair_gives_the_bits_of_two_passes), GR_TEST(longer_kernels_give_the_bits_of_single_passes))
+    GR_TEST(a_pair_gives_the_bits_of_two_passes), GR_TEST(longer_kernels_give_the_bits_of_single_passes),
+    GR_TEST(kernels_of_batch_norm_give_the_bits_of_single_passes))

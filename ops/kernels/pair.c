@@ -37,6 +37,13 @@ static gr_tile_fn pair_of(int inner, int outer, int at)
 gr_tile_fn gr__tile_longer(gr_tile_fn inner, gr_tile_fn outer, int at)
 {
     const gr__pairs *p = pairs();
+    const gr_tile_fn scale_shift = pair_of(GR__TILE_mul, GR__TILE_add, 0);
+    if (inner == scale_shift && outer == gr__tile_f32(GR__TILE_relu))
+        return p->scale_shift_relu;
+    if (inner == scale_shift && outer == scale_shift && at == 2)
+        return p->two_scaled;
+    if (inner == gr__tile_f32(GR__TILE_add) && outer == p->masked && at == 2)
+        return p->sum_masked;
     const bool scales = inner == gr__tile_f32(GR__TILE_mul) && at == 0;
     if (scales && outer == p->lerp)
         return p->scaled_lerp;

@@ -10,7 +10,8 @@
 gr_tile_fn gr__tile_pair(gr_tile_fn inner, gr_tile_fn outer, int at);
 enum { GR__PAIR_OPERANDS = 5 }; /* of a joined kernel at most; those past GR_TILE_INPUTS are attr, an array of them */
 /* The same for kernels of this file as inner or outer one: b + (a * s - b) * c, b + ((a * s)^2 - b) * c,
- * m * r / (sqrt(v) + e) and w minus that.  NULL if there is none. */
+ * m * r / (sqrt(v) + e) and w minus that; relu(a * s + c), b * t + (a * s + c) and where(x > c, a + b, c), of batch
+ * norm and its gradient.  NULL if there is none. */
 gr_tile_fn gr__tile_longer(gr_tile_fn inner, gr_tile_fn outer, int at);
 /* May an inner kernel be computed twice, where it has two readers?  Where it is cheaper than a load: mul in the first
  * two above. */

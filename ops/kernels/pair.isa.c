@@ -68,17 +68,83 @@ static void masked(const gr_tile *t)
     tile(t, 3, lanes_masked, 0);
 }
 
+GR_INLINE vf lanes_scale_shift_relu(vf a, vf b, vf c, const vf *p)
+{
+    (void)p;
+    return in_relu(a * b + c, a);
+}
+static void scale_shift_relu(const gr_tile *t)
+{
+    tile(t, 3, lanes_scale_shift_relu, 0);
+}
+
 /* ---- up to five operands ----------------------------------------------------------------------------------------- */
 
 typedef vf (*many_fn)(const vf x[GR__PAIR_OPERANDS]);
 
+/* n vectors wide, all rows: where rows are short, starting each would cost more than its vectors. */
+GR_INLINE void down_of_many(const gr_tile *t, const int arity, many_fn f, int64_t c, const int n)
+{
+    const gr_tile_arg *more = t->attr;
+    const float *x[GR__PAIR_OPERANDS];
+    int64_t row[GR__PAIR_OPERANDS];
+#pragma GCC unroll 8
+    for (int k = 0; k < arity; k++) {
+        const gr_tile_arg *from = k < GR_TILE_INPUTS ? &t->x[k] : &more[k - GR_TILE_INPUTS];
+        x[k] = (const float *)from->data + c, row[k] = from->row;
+    }
+    float *y = (float *)t->y.data + c;
+    for (int64_t r = 0; r < t->rows; r++, y += t->y.row)
+#pragma GCC unroll 8
+        for (int v = 0; v < n; v++) {
+            vf u[GR__PAIR_OPERANDS];
+#pragma GCC unroll 8
+            for (int k = 0; k < arity; k++) {
+                u[k] = vf_load(x[k] + v * GR_W);
+                x[k] += v == n - 1 ? row[k] : 0;
+            }
+            vf_store(y + v * GR_W, f(u));
+        }
+}
+
+GR_INLINE bool goes_down(const gr_tile *t, const int arity)
+{
+    const gr_tile_arg *more = t->attr;
+    bool goes = t->rows >= FEW_ROWS && t->cols <= 2 * NARROW && t->cols % GR_W == 0;
+    for (int k = 0; k < arity; k++)
+        goes = goes && (k < GR_TILE_INPUTS ? &t->x[k] : &more[k - GR_TILE_INPUTS])->col;
+    return goes;
+}
+
+/* Is every operand either one run of all rows or a number? */
+GR_INLINE bool is_one_run(const gr_tile *t, const int arity)
+{
+    const gr_tile_arg *more = t->attr;
+    bool run = t->y.row == t->cols;
+    for (int k = 0; k < arity; k++) {
+        const gr_tile_arg *from = k < GR_TILE_INPUTS ? &t->x[k] : &more[k - GR_TILE_INPUTS];
+        run = run && from->row == (from->col ? t->cols : 0);
+    }
+    return run;
+}
+
 GR_INLINE void tile_of_many(const gr_tile *t, const int arity, many_fn f)
 {
     const gr_tile_arg *more = t->attr;
+    const bool one_run = is_one_run(t, arity);
+    const int64_t rows = one_run ? 1 : t->rows, cols = one_run ? t->rows * t->cols : t->cols;
+    if (!one_run && goes_down(t, arity)) {
+        int64_t c = 0;
+        for (; LINE > 1 && c + LINE * GR_W <= t->cols; c += LINE * GR_W)
+            down_of_many(t, arity, f, c, LINE);
+        for (; c < t->cols; c += GR_W)
+            down_of_many(t, arity, f, c, 1);
+        return;
+    }
     vf spread[GR__PAIR_OPERANDS], v[GR__PAIR_OPERANDS];
     const float *x[GR__PAIR_OPERANDS];
     int64_t step[GR__PAIR_OPERANDS];
-    for (int64_t r = 0; r < t->rows; r++) {
+    for (int64_t r = 0; r < rows; r++) {
 #pragma GCC unroll 8
         for (int k = 0; k < arity; k++) {
             const gr_tile_arg *from = k < GR_TILE_INPUTS ? &t->x[k] : &more[k - GR_TILE_INPUTS];
@@ -87,7 +153,7 @@ GR_INLINE void tile_of_many(const gr_tile *t, const int arity, many_fn f)
             x[k] = one.x, step[k] = one.step;
         }
         float *y = (float *)t->y.data + r * t->y.row;
-        int64_t n = t->cols;
+        int64_t n = cols;
         for (; n >= GR_W; n -= GR_W, y += GR_W) {
 #pragma GCC unroll 8
             for (int k = 0; k < arity; k++)
@@ -103,7 +169,7 @@ GR_INLINE void tile_of_many(const gr_tile *t, const int arity, many_fn f)
     }
 }
 
-/* x: a, s, b, c; a, b, c; v, e, m, r, w */
+/* x: a, s, b, c; a, b, c; v, e, m, r, w; a, s, c, b, t; a, b, x, limit */
 #define MANY(name, arity, value)                                                                                       \
     GR_INLINE vf lanes_##name(const vf x[GR__PAIR_OPERANDS])                                                           \
     {                                                                                                                  \
@@ -118,6 +184,8 @@ MANY(square_lerp, 3, x[1] + (x[0] * x[0] - x[1]) * x[2])
 MANY(scaled_square_lerp, 4, x[2] + ((x[0] * x[1]) * (x[0] * x[1]) - x[2]) * x[3])
 MANY(ratio, 4, x[2] * x[3] / (vf_sqrt(x[0]) + x[1]))
 MANY(step, 5, x[4] - x[2] * x[3] / (vf_sqrt(x[0]) + x[1]))
+MANY(two_scaled, 5, x[3] * x[4] + (x[0] * x[1] + x[2]))
+MANY(sum_masked, 4, vf_sel(vf_lt(x[3], x[2]), x[0] + x[1], x[3]))
 
 #define ROW(inner)                                                                                                     \
     {                                                                                                                  \
@@ -127,4 +195,4 @@ MANY(step, 5, x[4] - x[2] * x[3] / (vf_sqrt(x[0]) + x[1]))
     }
 const gr__pairs GR_ISA_NAME(gr__pairs) = {
     {ROW(add), ROW(sub), ROW(mul), ROW(div), ROW(square), ROW(sqrt), ROW(neg), ROW(relu), ROW(exp)}, lerp,
-    masked, scaled_lerp, square_lerp, scaled_square_lerp, ratio, step};
+    masked, scale_shift_relu, two_scaled, sum_masked, scaled_lerp, square_lerp, scaled_square_lerp, ratio, step};
