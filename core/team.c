@@ -44,6 +44,7 @@ static _Thread_local team *held; /* the team this thread leads */
 
 /* A child of a process that has had a team: it is alone. */
 static _Atomic bool orphan;
+#ifdef _OPENMP
 static void note_fork(void)
 {
     atomic_store(&orphan, true);
@@ -53,6 +54,7 @@ static void watch_forks(void)
 {
     pthread_atfork(NULL, NULL, note_fork);
 }
+#endif
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 

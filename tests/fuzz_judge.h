@@ -142,7 +142,7 @@ static int grain(const gr_array *a)
     int least = 1000;
     for (int64_t i = 0; i < gr_array_size(a); i++) {
         const double v = gr_array_at(a, i);
-        int e;
+        int e = 0;
         int64_t k = isfinite(v) ? (int64_t)ldexp(frexp(v, &e), 53) : 0;
         for (e -= 53; k && k % 2 == 0; e++)
             k /= 2;
