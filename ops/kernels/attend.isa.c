@@ -16,7 +16,7 @@ enum {
     W = GR_W,
     KEYS = 2 * W,                         /* keys of a block */
     ROWS = TILE_ROWS < 8 ? TILE_ROWS : 8, /* queries of a panel, or keys in the gradient's last products */
-    BLOCK = 32 / ROWS * ROWS,             /* queries whose scores the gradient holds at a time */
+    BLOCK = (W == 8 ? 42 : 32) / ROWS * ROWS, /* queries whose scores the gradient holds at a time */
     LANES = 16,                           /* chains of a sum along a row, for every width */
     PARTS = LANES / W,
 };
@@ -193,9 +193,27 @@ GR_INLINE vf bias_at(const gr__attend *a, int64_t i, int64_t j, int64_t n)
     return x;
 }
 
-/* 16 lanes in halves down to one. */
+/* Of two scores. Where a NaN is one, every way leads to a row of NaN: it is among the terms of the sum too. */
+GR_INLINE vf greater(vf a, vf b)
+{
+#if GR_W == 8
+    return __builtin_ia32_maxps256(a, b); /* b, if either is a NaN */
+#else
+    return vf_max(b, a);
+#endif
+}
+
+/* 16 lanes in halves down to one. In registers, as in panel.isa.c. */
 GR_INLINE float across(const vf *x, bool greatest)
 {
+#if GR_W == 8
+    vf u = greatest ? greater(x[0], x[1]) : x[0] + x[1], w = __builtin_shufflevector(u, u, 4, 5, 6, 7, 0, 1, 2, 3);
+    u = greatest ? greater(u, w) : u + w;
+    w = __builtin_shufflevector(u, u, 2, 3, 0, 1, 6, 7, 4, 5);
+    u = greatest ? greater(u, w) : u + w;
+    w = __builtin_shufflevector(u, u, 1, 0, 3, 2, 5, 4, 7, 6);
+    return (greatest ? greater(u, w) : u + w)[0];
+#else
     float v[LANES];
     for (int k = 0; k < PARTS; k++)
         vf_store(v + k * W, x[k]);
@@ -214,6 +232,7 @@ GR_INLINE float across(const vf *x, bool greatest)
             v[i] = !greatest ? v[i] + v[i + half] : v[i] > v[i + half] || v[i] != v[i] ? v[i] : v[i + half];
     return v[0];
 #endif
+#endif
 }
 
 /* Row i of scores becomes e^(score - greatest), 0 from key n on; *c is one over the sum, *lse its logarithm. */
@@ -228,8 +247,9 @@ GR_INLINE void softmax_row(const gr__attend *a, int64_t i, int64_t n, int64_t en
             x += bias_at(a, i, j, n - j);
         if (n - j < W)
             x = vf_sel(below(n - j), x, vf_set1(-INFINITY));
-        vf_store(p + j, x);
-        top[j / W % PARTS] = vf_max(top[j / W % PARTS], x);
+        if (W != 8 || a->bias || n - j < W)
+            vf_store(p + j, x);
+        top[j / W % PARTS] = greater(x, top[j / W % PARTS]);
     }
     const float m = across(top, true), from = m == -INFINITY ? 0 : m;
     for (int64_t j = 0; j < up(n, W); j += W) {
