@@ -29,6 +29,7 @@ typedef struct {
     gr__place y;
     gr__place x[GR__OPERANDS];
     int n_x;
+    bool also; /* TILE: the last of x is a second result */
     gr_tile_fn tile;
     const void *attr;
     gr_dtype dtype;           /* LOAD, STORE: of the buffer's elements */

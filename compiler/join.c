@@ -25,9 +25,12 @@ static bool overwritten(const gr__code *c, int i, int k)
 {
     for (int m = i + 1; m <= k; m++)
         for (int x = 0; x < c->instr[i].n_x; x++) {
-            const gr__place *y = &c->instr[m].y, *from = &c->instr[i].x[x];
+            const gr__instr *by = &c->instr[m];
+            const gr__place *y = &by->y, *from = &c->instr[i].x[x];
             bool same_element = m == k && from->offset == y->offset && from->row == y->row && from->col == y->col;
             if (y->buffer >= 0 && y->buffer == from->buffer && !same_element)
+                return true;
+            if (by->also && by->x[by->n_x - 1].buffer == from->buffer)
                 return true;
         }
     return false;
@@ -126,11 +129,93 @@ static void join_sum(gr__code *c, int k, const int *maker)
     of->op = GR__I_NONE;
 }
 
+/* ---- two results ------------------------------------------------------------------------------------------------- */
+
+/* The instruction before k that makes what lies at x, if it is elementwise, over the same elements and into memory, and
+ * may run in k's place; or -1. */
+static int made_before(const gr__code *c, int k, const gr__place *x)
+{
+    for (int i = k - 1; i >= 0 && x->buffer >= 0; i--) {
+        const gr__instr *in = &c->instr[i], *then = &c->instr[k];
+        if (in->op == GR__I_TILE && same_place(&in->y, x)) {
+            const bool alike = in->form == then->form && in->rows == then->rows && in->cols == then->cols;
+            return alike && !in->also && !overwritten(c, i, k) ? i : -1;
+        }
+        for (int m = 0; m < in->n_x; m++)
+            if (in->x[m].buffer == x->buffer) /* it cannot be made later */
+                return -1;
+    }
+    return -1;
+}
+
+/* Are its operands and results rows whose columns lie side by side? */
+static bool has_rows(const gr__instr *in)
+{
+    bool side_by_side = in->form & GR__COLS;
+    for (int k = 0; k <= in->n_x; k++) {
+        const gr__place *x = k < in->n_x ? &in->x[k] : &in->y;
+        side_by_side = side_by_side && (x->buffer < 0 ? (x->form & GR__COLS) != 0 : x->col == 1);
+    }
+    return side_by_side;
+}
+
+/* A sum and its gelu. */
+static void join_gelu(gr__code *c, int k)
+{
+    gr__instr *outer = &c->instr[k], both = *outer;
+    const int i = made_before(c, k, &outer->x[0]);
+    if (i < 0 || !(both.tile = gr__tile_sum_gelu(c->instr[i].tile, outer->tile)))
+        return;
+    both.x[0] = c->instr[i].x[0], both.x[1] = c->instr[i].x[1], both.x[2] = c->instr[i].y;
+    both.n_x = 3, both.also = true;
+    both.joined[both.n_joined++] = c->instr[i].name;
+    if (!has_rows(&both))
+        return;
+    *outer = both;
+    c->instr[i].op = GR__I_NONE;
+}
+
+/* A gelu, its slope at the same place, and the slope's product with operand 1 - at of k. */
+static bool join_slope(gr__code *c, int k, int at)
+{
+    gr__instr *outer = &c->instr[k], both = *outer;
+    int slope = -1, gelu = -1;
+    for (int i = 0; i < k && outer->x[at].buffer < 0; i++)
+        if (c->instr[i].op == GR__I_TILE && same_place(&c->instr[i].y, &outer->x[at]))
+            slope = i;
+    if (slope < 0 || readers(c, outer->x[at].offset) != 1 || overwritten(c, slope, k))
+        return false;
+    for (int i = 0; i < k; i++) {
+        const gr__instr *in = &c->instr[i];
+        if (in->op == GR__I_TILE && gr__tile_gelu_slope(in->tile, c->instr[slope].tile, outer->tile) &&
+            same_place(&in->x[0], &c->instr[slope].x[0]))
+            gelu = i;
+    }
+    if (gelu < 0 || made_before(c, k, &c->instr[gelu].y) != gelu)
+        return false;
+    both.tile = gr__tile_gelu_slope(c->instr[gelu].tile, c->instr[slope].tile, outer->tile);
+    both.x[0] = c->instr[gelu].x[0], both.x[1] = outer->x[1 - at], both.x[2] = c->instr[gelu].y;
+    both.n_x = 3, both.also = true;
+    both.joined[both.n_joined++] = c->instr[gelu].name;
+    both.joined[both.n_joined++] = c->instr[slope].name;
+    if (!has_rows(&both))
+        return false;
+    *outer = both;
+    c->instr[gelu].op = c->instr[slope].op = GR__I_NONE;
+    return true;
+}
+
 void gr__join_pairs(gr__code *c, int n_slots)
 {
     int maker[GR__SLOTS]; /* per slot: the instruction that makes it */
     if (c->layout->f64)
         return;
+    for (int k = 0; k < c->n; k++) {
+        if (c->instr[k].op == GR__I_TILE && c->instr[k].n_x == 1)
+            join_gelu(c, k);
+        else if (c->instr[k].op == GR__I_TILE && c->instr[k].n_x == 2 && !join_slope(c, k, 0))
+            join_slope(c, k, 1);
+    }
     for (int i = 0; i < n_slots; i++)
         maker[i] = -1;
     for (int k = 0; k < c->n; k++) {

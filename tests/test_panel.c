@@ -339,8 +339,52 @@ static void kernels_of_batch_norm_give_the_bits_of_single_passes(void)
         }
 }
 
+/* A sum and its gelu, a gelu and a product with its slope: short rows, long ones, tails, and a row for all rows. */
+static void two_results_have_the_bits_of_single_passes(void)
+{
+    enum { ROWS_N = 3, WIDEST = 301 };
+    static float a[ROWS_N * WIDEST], b[ROWS_N * WIDEST], want[3][ROWS_N * WIDEST], got[2][ROWS_N * WIDEST + 1];
+    const gr_tile_fn add = gr__tile_f32(GR__TILE_add), mul = gr__tile_f32(GR__TILE_mul);
+    const gr_tile_fn gelu = gr__tile_f32(GR__TILE_gelu_tanh), slope = gr__tile_f32(GR__TILE_gelu_tanh_slope);
+    const gr_tile_fn kernel[] = {gr__tile_sum_gelu(add, gelu), gr__tile_gelu_slope(gelu, slope, mul)};
+    CU_ASSERT_PTR_NULL(gr__tile_sum_gelu(mul, gelu));
+    CU_ASSERT_PTR_NULL(gr__tile_gelu_slope(gelu, gelu, mul));
+    if (!kernel[0])
+        gr_test_skip("this instruction set has no kernels of two results");
+    for (int i = 0; i < ROWS_N * WIDEST; i++) {
+        const float far = (i % 2 ? 1.0f : -1.0f) * powf(2, (float)(i % 300) - 150);
+        a[i] = i % 29 ? 14 * ((float)rand() / (float)RAND_MAX - 0.5f) : far;
+        b[i] = (float)rand() / (float)RAND_MAX - 0.5f;
+    }
+    const int64_t widths[] = {1, 8, 13, 128, 200, WIDEST};
+    for (int q = 0; q < 12; q++) {
+        const int64_t cols = widths[q / 2], n = ROWS_N * cols;
+        const bool slopes = q % 2;
+        const gr_tile_arg x = {a, cols, 1}, other = {b, slopes ? cols : 0, 1};
+        const gr_tile_arg first = {want[0], cols, 1}, second = {want[1], cols, 1}, third = {want[2], cols, 1};
+        if (slopes) {
+            gelu(&(gr_tile){ROWS_N, cols, second, {x}, NULL});
+            slope(&(gr_tile){ROWS_N, cols, third, {x}, NULL});
+            mul(&(gr_tile){ROWS_N, cols, first, {other, third}, NULL});
+        } else {
+            add(&(gr_tile){ROWS_N, cols, second, {x, other}, NULL});
+            gelu(&(gr_tile){ROWS_N, cols, first, {second}, NULL});
+        }
+        got[0][n] = got[1][n] = 99;
+        kernel[slopes](&(gr_tile){ROWS_N, cols, {got[0], cols, 1}, {x, other, {got[1], cols, 1}}, NULL});
+        for (int k = 0; k < 2; k++) {
+            CU_ASSERT_EQUAL(got[k][n], 99);
+            for (int64_t i = 0; i < n; i++)
+                GR_EXPECT(memcmp(&got[k][i], &want[k][i], 4) == 0,
+                    "%s, %d columns: result %d of %.9g is %.9g, not %.9g",
+                    slopes ? "slope" : "sum", (int)cols, k, (double)a[i], (double)got[k][i], (double)want[k][i]);
+        }
+    }
+}
+
 GR_SUITE("ops/kernels/panel.c", GR_TEST(panels_are_what_plain_loops_give),
     GR_TEST(every_instruction_set_gives_the_same_sums), GR_TEST(sums_of_products_have_the_bits_of_two_passes),
     GR_TEST(a_nan_wins_in_max_and_min), GR_TEST(loads_convert),
     GR_TEST(a_pair_gives_the_bits_of_two_passes), GR_TEST(longer_kernels_give_the_bits_of_single_passes),
-    GR_TEST(kernels_of_batch_norm_give_the_bits_of_single_passes))
+    GR_TEST(kernels_of_batch_norm_give_the_bits_of_single_passes),
+    GR_TEST(two_results_have_the_bits_of_single_passes))

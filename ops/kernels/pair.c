@@ -72,6 +72,17 @@ gr_tile_fn gr__tile_masked(gr_tile_fn inner, gr_tile_fn outer)
     return inner == gr__tile_f32(GR__TILE_greater) && outer == gr__tile_f32(GR__TILE_where) ? pairs()->masked : NULL;
 }
 
+gr_tile_fn gr__tile_sum_gelu(gr_tile_fn inner, gr_tile_fn outer)
+{
+    return inner == gr__tile_f32(GR__TILE_add) && outer == gr__tile_f32(GR__TILE_gelu_tanh) ? pairs()->sum_gelu : NULL;
+}
+
+gr_tile_fn gr__tile_gelu_slope(gr_tile_fn inner, gr_tile_fn slope, gr_tile_fn outer)
+{
+    const bool fits = inner == gr__tile_f32(GR__TILE_gelu_tanh) && slope == gr__tile_f32(GR__TILE_gelu_tanh_slope);
+    return fits && outer == gr__tile_f32(GR__TILE_mul) ? pairs()->gelu_slope : NULL;
+}
+
 gr_tile_fn gr__tile_lerp(gr_tile_fn pair, gr_tile_fn outer)
 {
     return outer == gr__tile_f32(GR__TILE_add) &&

@@ -21,6 +21,11 @@ gr_tile_fn gr__tile_square_lerp(gr_tile_fn inner, gr_tile_fn outer);
 /* The float kernel of b + (a - b) * c, of two passes' bits, if `pair` is that of mul(sub(a, b), c) and outer adds; else
  * NULL. */
 gr_tile_fn gr__tile_lerp(gr_tile_fn pair, gr_tile_fn outer);
+/* Float kernels of two results, for rows of columns that lie side by side: x[2] is the second. NULL if there is none.
+ *     gelu(a + b) and a + b: if `outer` is gelu_tanh of what `inner`, add, makes
+ *     b * slope(a) and gelu(a): if `inner` is gelu_tanh of what `slope` is the slope of, and `outer` multiplies it */
+gr_tile_fn gr__tile_sum_gelu(gr_tile_fn inner, gr_tile_fn outer);
+gr_tile_fn gr__tile_gelu_slope(gr_tile_fn inner, gr_tile_fn slope, gr_tile_fn outer);
 /* The float kernel of where(a > b, c, b), a relu's gradient, if `inner` is greater and outer where; else NULL. */
 gr_tile_fn gr__tile_masked(gr_tile_fn inner, gr_tile_fn outer);
 

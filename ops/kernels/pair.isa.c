@@ -187,6 +187,81 @@ MANY(step, 5, x[4] - x[2] * x[3] / (vf_sqrt(x[0]) + x[1]))
 MANY(two_scaled, 5, x[3] * x[4] + (x[0] * x[1] + x[2]))
 MANY(sum_masked, 4, vf_sel(vf_lt(x[3], x[2]), x[0] + x[1], x[3]))
 
+/* ---- two results ------------------------------------------------------------------------------------------------- */
+
+#ifdef GR_VEC_256
+/* gelu_tanh(x) = x / (1 + e), e = exp(gelu_exponent(x)), as in elementwise.def */
+GR_INLINE vf gelu_exponent(vf x)
+{
+    return (vf_set1(-1.5957691216057308f) * x) * (vf_set1(1) + vf_set1(0.044715f) * (x * x));
+}
+GR_INLINE vf gelu_gate(vf e)
+{
+    return vf_set1(1) / (vf_set1(1) + e);
+}
+GR_INLINE vf gelu_slope_of(vf x, vf gate)
+{
+    const vf bent = vf_set1(1.5957691216057308f) + vf_set1(0.21406444881780076f) * (x * x);
+    return gate * (vf_set1(1) + (x * (vf_set1(1) - gate)) * bent);
+}
+
+GR_INLINE vf load_most(const float *x, int64_t n)
+{
+    return n >= GR_W ? vf_load(x) : vf_load_n(x, n);
+}
+GR_INLINE void store_most(float *y, vf x, int64_t n)
+{
+    if (n >= GR_W)
+        vf_store(y, x);
+    else
+        vf_store_n(y, x, n);
+}
+
+/* Some columns at a time in three loops: the whole chain of one vector takes so long that too few of them are under way
+ * at one time. sums: x is a + b, and the second result; else b is what to multiply the slope with. */
+GR_INLINE void gelus(const gr_tile *t, const bool sums)
+{
+    enum { SOME = 128 };
+    _Alignas(32) float e[SOME];
+    for (int64_t r = 0; r < t->rows; r++)
+        for (int64_t c = 0; c < t->cols; c += SOME) {
+            const int64_t n = t->cols - c < SOME ? t->cols - c : SOME;
+            const float *a = (const float *)t->x[0].data + r * t->x[0].row + c;
+            const float *b = (const float *)t->x[1].data + r * t->x[1].row + c;
+            float *y = (float *)t->y.data + r * t->y.row + c, *also = (float *)t->x[2].data + r * t->x[2].row + c;
+            const float *x = sums ? also : a;
+            for (int64_t i = 0; i < n; i += GR_W) {
+                vf u = load_most(a + i, n - i);
+                if (sums)
+                    store_most(also + i, u = u + load_most(b + i, n - i), n - i);
+                vf_store(e + i, gelu_exponent(u));
+            }
+            for (int64_t i = 0; i < n; i += GR_W)
+                vf_store(e + i, vf_exp(vf_load(e + i)));
+            for (int64_t i = 0; i < n; i += GR_W) {
+                const vf u = load_most(x + i, n - i), gate = gelu_gate(vf_load(e + i));
+                if (sums) {
+                    store_most(y + i, u * gate, n - i);
+                } else {
+                    store_most(also + i, u * gate, n - i);
+                    store_most(y + i, load_most(b + i, n - i) * gelu_slope_of(u, gate), n - i);
+                }
+            }
+        }
+}
+static void sum_gelu(const gr_tile *t)
+{
+    gelus(t, true);
+}
+static void gelu_slope(const gr_tile *t)
+{
+    gelus(t, false);
+}
+#define TWINS sum_gelu, gelu_slope
+#else
+#define TWINS NULL, NULL
+#endif
+
 #define ROW(inner)                                                                                                     \
     {                                                                                                                  \
         pair_##inner##_add, pair_##inner##_mul, pair_##inner##_sub, pair_##inner##_rsub, pair_##inner##_div,           \
@@ -195,4 +270,4 @@ MANY(sum_masked, 4, vf_sel(vf_lt(x[3], x[2]), x[0] + x[1], x[3]))
     }
 const gr__pairs GR_ISA_NAME(gr__pairs) = {
     {ROW(add), ROW(sub), ROW(mul), ROW(div), ROW(square), ROW(sqrt), ROW(neg), ROW(relu), ROW(exp)}, lerp,
-    masked, scale_shift_relu, two_scaled, sum_masked, scaled_lerp, square_lerp, scaled_square_lerp, ratio, step};
+    masked, TWINS, scale_shift_relu, two_scaled, sum_masked, scaled_lerp, square_lerp, scaled_square_lerp, ratio, step};
