@@ -8,8 +8,9 @@
 
 #include "compiler/layout.h"
 #include "ops/kernels/ahead.h"
+#include "ops/kernels/pair.h"
 
-enum { GR__SLOTS = GR__GROUP_NODES * 6 }; /* of a program, at most */
+enum { GR__SLOTS = GR__GROUP_NODES * 6, GR__JOINED = 12 }; /* of a program at most; names an instruction keeps */
 
 typedef enum { GR__I_LOAD, GR__I_TILE, GR__I_REDUCE, GR__I_CONTRACT, GR__I_EVAL, GR__I_STORE, GR__I_NONE } gr__opcode;
 
@@ -27,9 +28,9 @@ typedef struct {
     int64_t rows, cols; /* the domain, all tasks together */
     int form;           /* of the result */
     gr__place y;
-    gr__place x[GR__OPERANDS];
+    gr__place x[GR__PAIR_OPERANDS];
     int n_x;
-    bool also; /* TILE: the last of x is a second result */
+    int also; /* TILE: the last so many of x are results too */
     gr_tile_fn tile;
     const void *attr;
     gr_dtype dtype;           /* LOAD, STORE: of the buffer's elements */
@@ -41,7 +42,7 @@ typedef struct {
     const gr__pnode *product; /* CONTRACT */
     const gr__opaque *eval;   /* EVAL: of some examples */
     int n_joined;             /* TILE, REDUCE: the ops before `name` that it also does (join.c), for dumps */
-    const char *joined[GR__OPERANDS];
+    const char *joined[GR__JOINED];
 } gr__instr;
 
 /* Memory of which each example has `each` bytes. */
@@ -49,6 +50,14 @@ typedef struct {
     int buffer;
     int64_t offset, each; /* bytes */
 } gr__stretch;
+
+static inline bool gr__also_writes(const gr__instr *in, int buffer)
+{
+    for (int k = in->n_x - in->also; k < in->n_x; k++)
+        if (in->x[k].buffer == buffer)
+            return true;
+    return false;
+}
 
 struct gr__code {
     const gr__layout *layout;

@@ -35,8 +35,8 @@ static void print_code(FILE *f, const gr__plan *p, const gr__code *c)
         for (int k = 1; in->op == GR__I_EVAL && k < in->eval->node->n_out; k++)
             if (in->eval->arg_buffer[in->n_x + k] >= 0)
                 fprintf(f, " m%d", in->eval->arg_buffer[in->n_x + k]);
-        if (in->also)
-            print_place(f, p, &in->x[in->n_x - 1]);
+        for (int k = in->n_x - in->also; k < in->n_x; k++)
+            print_place(f, p, &in->x[k]);
         fprintf(f, " <-");
         for (int k = 0; k < (in->op == GR__I_CONTRACT ? 2 : in->n_x - in->also); k++)
             print_place(f, p, &in->x[k]);

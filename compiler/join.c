@@ -1,13 +1,12 @@
 /* compiler/join.c: elementwise chains in fewer passes. An instruction of a tile program whose result has one reader is
- * joined with it, where ops/kernels/pair.h has a kernel for the two, again and again; and a product with its sum. The
- * bits stay the same. */
+ * joined with it, where ops/kernels/pair.h has a kernel for the two, again and again; so are a product and its sum,
+ * and what an optimizer does with moments and weights. The bits stay the same. */
 #include "compiler/code.h"
-#include "ops/kernels/pair.h"
 
 static bool same_place(const gr__place *a, const gr__place *c)
 {
-    return a->buffer == c->buffer && a->offset == c->offset && a->form == c->form && a->row == c->row &&
-           a->col == c->col;
+    return a->buffer == c->buffer && a->offset == c->offset && a->row == c->row && a->col == c->col &&
+           (a->buffer >= 0 || a->form == c->form);
 }
 
 /* How often a slot is read. */
@@ -25,12 +24,11 @@ static bool overwritten(const gr__code *c, int i, int k)
 {
     for (int m = i + 1; m <= k; m++)
         for (int x = 0; x < c->instr[i].n_x; x++) {
-            const gr__instr *by = &c->instr[m];
-            const gr__place *y = &by->y, *from = &c->instr[i].x[x];
+            const gr__place *y = &c->instr[m].y, *from = &c->instr[i].x[x];
             bool same_element = m == k && from->offset == y->offset && from->row == y->row && from->col == y->col;
             if (y->buffer >= 0 && y->buffer == from->buffer && !same_element)
                 return true;
-            if (by->also && by->x[by->n_x - 1].buffer == from->buffer)
+            if (from->buffer >= 0 && gr__also_writes(&c->instr[m], from->buffer))
                 return true;
         }
     return false;
@@ -51,11 +49,11 @@ static gr_tile_fn sharing(const gr__instr *inner, const gr__instr *outer, int at
 static void name(gr__instr *both, const gr__instr *inner, const gr__instr *outer)
 {
     both->n_joined = 0;
-    for (int i = 0; i < inner->n_joined && both->n_joined < GR__OPERANDS; i++)
+    for (int i = 0; i < inner->n_joined && both->n_joined < GR__JOINED; i++)
         both->joined[both->n_joined++] = inner->joined[i];
-    if (both->n_joined < GR__OPERANDS)
+    if (both->n_joined < GR__JOINED)
         both->joined[both->n_joined++] = inner->name;
-    for (int i = 0; i < outer->n_joined && both->n_joined < GR__OPERANDS; i++)
+    for (int i = 0; i < outer->n_joined && both->n_joined < GR__JOINED; i++)
         both->joined[both->n_joined++] = outer->joined[i];
 }
 
@@ -141,7 +139,7 @@ static int made_before(const gr__code *c, int k, const gr__place *x)
             const bool alike = in->form == then->form && in->rows == then->rows && in->cols == then->cols;
             return alike && !in->also && !overwritten(c, i, k) ? i : -1;
         }
-        for (int m = 0; m < in->n_x; m++)
+        for (int m = 0; m < in->n_x && in->op != GR__I_NONE; m++)
             if (in->x[m].buffer == x->buffer) /* it cannot be made later */
                 return -1;
     }
@@ -167,7 +165,7 @@ static void join_gelu(gr__code *c, int k)
     if (i < 0 || !(both.tile = gr__tile_sum_gelu(c->instr[i].tile, outer->tile)))
         return;
     both.x[0] = c->instr[i].x[0], both.x[1] = c->instr[i].x[1], both.x[2] = c->instr[i].y;
-    both.n_x = 3, both.also = true;
+    both.n_x = 3, both.also = 1;
     both.joined[both.n_joined++] = c->instr[i].name;
     if (!has_rows(&both))
         return;
@@ -195,7 +193,7 @@ static bool join_slope(gr__code *c, int k, int at)
         return false;
     both.tile = gr__tile_gelu_slope(c->instr[gelu].tile, c->instr[slope].tile, outer->tile);
     both.x[0] = c->instr[gelu].x[0], both.x[1] = outer->x[1 - at], both.x[2] = c->instr[gelu].y;
-    both.n_x = 3, both.also = true;
+    both.n_x = 3, both.also = 1;
     both.joined[both.n_joined++] = c->instr[gelu].name;
     both.joined[both.n_joined++] = c->instr[slope].name;
     if (!has_rows(&both))
@@ -203,6 +201,54 @@ static bool join_slope(gr__code *c, int k, int at)
     *outer = both;
     c->instr[gelu].op = c->instr[slope].op = GR__I_NONE;
     return true;
+}
+
+/* ---- an optimizer's update --------------------------------------------------------------------------------------- */
+
+static bool is_number(const gr__place *x)
+{
+    return x->buffer < 0 ? !x->form : !x->row && !x->col;
+}
+
+static bool is_dense(const gr__place *x, int form)
+{
+    return x->buffer < 0 ? x->form == form : x->col == 1;
+}
+
+/* Operands of a moment: [g, s, m, b], or [g, m, b]; and is m overwritten by it? */
+static bool is_moment(const gr__instr *in)
+{
+    const gr__place *old = &in->x[in->n_x - 2];
+    return same_place(old, &in->y) && is_dense(old, in->form) && is_dense(&in->x[0], in->form) &&
+           is_number(&in->x[in->n_x - 1]) && (in->n_x == 3 || is_number(&in->x[1]));
+}
+
+/* Both moments, and the step [v, e, m, r, w] that is made of them, as one instruction in the step's place. */
+static void join_update(gr__code *c, int k)
+{
+    gr__instr *step = &c->instr[k];
+    const int i_v = step->n_x == 5 ? made_before(c, k, &step->x[0]) : -1,
+              i_m = i_v < 0 ? -1 : made_before(c, k, &step->x[2]);
+    if (i_m < 0 || i_m == i_v)
+        return;
+    gr__instr *m = &c->instr[i_m], *v = &c->instr[i_v], moments = *v, all = *step;
+    all.tile = gr__tile_update(m->tile, v->tile, step->tile);
+    if (!all.tile || !is_moment(m) || !is_moment(v) || !same_place(&m->x[0], &v->x[0]) ||
+        (m->n_x == 4 && !same_place(&m->x[1], &v->x[1])) || !is_number(&step->x[1]) || !is_number(&step->x[3]) ||
+        !same_place(&step->x[4], &step->y) || !is_dense(&step->y, step->form) || step->y.buffer == m->y.buffer ||
+        step->y.buffer == v->y.buffer)
+        return;
+    name(&moments, m, v);
+    name(&all, &moments, step);
+    all.n_x = 0;
+    const gr__place *x[] = {&step->y, &m->x[0], &m->x[m->n_x - 1], &v->x[v->n_x - 1], &step->x[3], &step->x[1],
+        m->n_x == 4 ? &m->x[1] : NULL, &m->y, &v->y};
+    for (int i = 0; i < GR__PAIR_OPERANDS; i++)
+        if (x[i])
+            all.x[all.n_x++] = *x[i];
+    all.also = 2;
+    m->op = v->op = GR__I_NONE;
+    *step = all;
 }
 
 void gr__join_pairs(gr__code *c, int n_slots)
@@ -223,6 +269,8 @@ void gr__join_pairs(gr__code *c, int n_slots)
             ;
         if (c->instr[k].op == GR__I_REDUCE)
             join_sum(c, k, maker);
+        else
+            join_update(c, k);
         if (c->instr[k].y.buffer < 0)
             maker[c->instr[k].y.offset] = k;
     }

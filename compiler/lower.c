@@ -384,7 +384,7 @@ static void lower_contract(lowering *b, int i)
 static bool written_here(const gr__code *c, int buffer)
 {
     for (int i = 0; i < c->n; i++)
-        if (c->instr[i].y.buffer == buffer)
+        if (c->instr[i].y.buffer == buffer || gr__also_writes(&c->instr[i], buffer))
             return true;
     return false;
 }

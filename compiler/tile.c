@@ -1,7 +1,6 @@
 /* compiler/tile.c: the machine that runs tile programs (code.h). */
 #include "compiler/code.h"
 #include "ops/kernels/gemm.h"
-#include "ops/kernels/pair.h"
 #include "ops/kernels/panel.h"
 #include "ops/kernels/variance.h"
 
@@ -322,8 +321,8 @@ gr_status gr__run_code(gr__run *run, const gr__step *s, int thread, int64_t begi
             continue;
         }
         for (int i = code->first; i < code->n; i++) {
-            if (i - code->first < code->n_streams)
-                fetch_ahead(&t, code->stream[i - code->first]);
+            for (int f = i - code->first; f < code->n_streams; f += code->n - code->first)
+                fetch_ahead(&t, code->stream[f]);
             GR_TRY(run_instr(&t, &code->instr[i]));
         }
     }

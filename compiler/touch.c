@@ -272,7 +272,7 @@ static void instruction(const tile *t, const gr__instr *in)
         break;
     case GR__I_TILE:
         for (int k = 0; k < in->n_x; k++)
-            place(t, &in->x[k], in->form, t->elem, 0, in->also && k == in->n_x - 1);
+            place(t, &in->x[k], in->form, t->elem, 0, k >= in->n_x - in->also);
         place(t, &in->y, in->form, t->elem, 0, true);
         break;
     case GR__I_REDUCE:

@@ -382,9 +382,54 @@ static void two_results_have_the_bits_of_single_passes(void)
     }
 }
 
+/* In rows of 13 and 77 with a gap behind each, or none. */
+static void a_whole_update_has_the_bits_of_its_three_passes(void)
+{
+    enum { N = 80 };
+    static float old[4][3 * N], one[4][3 * N], two[4][3 * N];
+    const float b = 0.1f, c = 0.001f, r = 0.01f, e = 1e-7f, s = 0.75f;
+    for (int i = 0; i < 4 * 3 * N; i++)
+        old[i / (3 * N)][i % (3 * N)] = (float)rand() / (float)RAND_MAX;
+    gr_tile_fn mul = gr__tile_f32(GR__TILE_mul), sub = gr__tile_f32(GR__TILE_sub), add = gr__tile_f32(GR__TILE_add);
+    gr_tile_fn lerp = gr__tile_lerp(pair_of(GR__TILE_sub, GR__TILE_mul, 0), add);
+    gr_tile_fn square_lerp =
+        gr__tile_square_lerp(pair_of(GR__TILE_square, GR__TILE_sub, 0), pair_of(GR__TILE_mul, GR__TILE_add, 0));
+    gr_tile_fn ratio = gr__tile_longer(
+        pair_of(GR__TILE_sqrt, GR__TILE_add, 0), pair_of(GR__TILE_mul, GR__TILE_div, 0), 2);
+    gr_tile_fn step = gr__tile_longer(ratio, sub, 1);
+    gr_tile_fn m[] = {lerp, gr__tile_longer(mul, lerp, 0)}, v[] = {square_lerp, gr__tile_longer(mul, square_lerp, 0)};
+    CU_ASSERT_PTR_NULL(gr__tile_update(m[0], v[1], step));
+    CU_ASSERT_PTR_NULL(gr__tile_update(m[0], v[0], ratio));
+    for (int i = 0; i < 12; i++) {
+        const int scaled = i % 2;
+        const int64_t cols = i / 2 % 3 == 0 ? 13 : 77, gap = i / 6 * 3;
+        gr_tile_fn update = gr__tile_update(m[scaled], v[scaled], step);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(update);
+        memcpy(one, old, sizeof old), memcpy(two, old, sizeof old);
+#define AT(p) {p, cols + gap, 1}
+        const gr_tile_arg mv[] = {AT(one[0]), AT(one[1])};
+        const gr_tile_arg more[] = {NUMBER(&c), NUMBER(&r), NUMBER(&e), scaled ? (gr_tile_arg)NUMBER(&s) : mv[0],
+            mv[scaled ? 0 : 1], mv[1]};
+        gr_tile t = {3, cols, AT(one[2]), {AT(one[2]), AT(one[3]), NUMBER(&b)}, more};
+        update(&t);
+        for (int k = 0; k < 2; k++) { /* the moments */
+            const gr_tile_arg x[] = {AT(two[3]), NUMBER(&s), AT(two[k]), NUMBER(k ? &c : &b)};
+            gr_tile of = {3, cols, AT(two[k]), {x[0], x[scaled ? 1 : 2], x[scaled ? 2 : 3]}, x + 3};
+            (k ? v : m)[scaled](&of);
+        }
+        const gr_tile_arg x[] = {AT(two[1]), NUMBER(&e), AT(two[0]), NUMBER(&r), AT(two[2])};
+        t = (gr_tile){3, cols, AT(two[2]), {x[0], x[1], x[2]}, x + 3};
+        step(&t);
+        GR_EXPECT(memcmp(one, two, sizeof one) == 0, "%s, rows of %d and %d more", scaled ? "scaled" : "plain",
+            (int)cols, (int)gap);
+        CU_ASSERT(memcmp(one[0], old[0], sizeof *one) != 0 && memcmp(one[2], old[2], sizeof *one) != 0);
+    }
+}
+
 GR_SUITE("ops/kernels/panel.c", GR_TEST(panels_are_what_plain_loops_give),
     GR_TEST(every_instruction_set_gives_the_same_sums), GR_TEST(sums_of_products_have_the_bits_of_two_passes),
     GR_TEST(a_nan_wins_in_max_and_min), GR_TEST(loads_convert),
     GR_TEST(a_pair_gives_the_bits_of_two_passes), GR_TEST(longer_kernels_give_the_bits_of_single_passes),
     GR_TEST(kernels_of_batch_norm_give_the_bits_of_single_passes),
-    GR_TEST(two_results_have_the_bits_of_single_passes))
+    GR_TEST(two_results_have_the_bits_of_single_passes),
+    GR_TEST(a_whole_update_has_the_bits_of_its_three_passes))

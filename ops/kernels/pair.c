@@ -55,6 +55,16 @@ gr_tile_fn gr__tile_longer(gr_tile_fn inner, gr_tile_fn outer, int at)
     return inner == p->ratio && outer == gr__tile_f32(GR__TILE_sub) && at == 1 ? p->step : NULL;
 }
 
+gr_tile_fn gr__tile_update(gr_tile_fn m, gr_tile_fn v, gr_tile_fn step)
+{
+    const gr__pairs *p = pairs();
+    if (step != p->step)
+        return NULL;
+    if (m == p->lerp && v == p->square_lerp)
+        return p->update;
+    return m == p->scaled_lerp && v == p->scaled_square_lerp ? p->scaled_update : NULL;
+}
+
 bool gr__tile_twice(gr_tile_fn inner, gr_tile_fn both)
 {
     return inner == gr__tile_f32(GR__TILE_mul) && (both == pairs()->scaled_lerp || both == pairs()->scaled_square_lerp);

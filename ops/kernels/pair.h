@@ -8,11 +8,17 @@
 /* The float kernel of outer(.. inner(..) ..), where operand `at` of outer is inner's result; its operands are inner's
  * and then outer's other one, if it has one.  NULL if there is none: only the commonest pairs have a kernel. */
 gr_tile_fn gr__tile_pair(gr_tile_fn inner, gr_tile_fn outer, int at);
-enum { GR__PAIR_OPERANDS = 5 }; /* of a joined kernel at most; those past GR_TILE_INPUTS are attr, an array of them */
+enum { GR__PAIR_OPERANDS = 9 }; /* of a joined kernel at most; those past GR_TILE_INPUTS are attr, an array of them */
 /* The same for kernels of this file as inner or outer one: b + (a * s - b) * c, b + ((a * s)^2 - b) * c,
  * m * r / (sqrt(v) + e) and w minus that; relu(a * s + c), b * t + (a * s + c) and where(x > c, a + b, c), of batch
  * norm and its gradient.  NULL if there is none. */
 gr_tile_fn gr__tile_longer(gr_tile_fn inner, gr_tile_fn outer, int at);
+/* An adaptive optimizer's whole update in one pass: the root and the division of the step take longer than all memory
+ * traffic, which goes on meanwhile.  Operands: w, y's place, and g; b, c, r, e and, if the kernels of the moments scale
+ * g, s, a number each; m and v, results too.  What is no number is dense along a row.
+ *     m += (g s - m) b    v += ((g s)^2 - v) c    w -= m r / (sqrt(v) + e)
+ * NULL if these are not the kernels of the two moments and the step. */
+gr_tile_fn gr__tile_update(gr_tile_fn m, gr_tile_fn v, gr_tile_fn step);
 /* May an inner kernel be computed twice, where it has two readers?  Where it is cheaper than a load: mul in the first
  * two above. */
 bool gr__tile_twice(gr_tile_fn inner, gr_tile_fn both);

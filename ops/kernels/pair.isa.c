@@ -262,6 +262,61 @@ static void gelu_slope(const gr_tile *t)
 #define TWINS NULL, NULL
 #endif
 
+/* ---- an optimizer's update --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    vf m, v, w;
+} updated;
+
+/* k: b, c, r, e, s */
+GR_INLINE updated update_lanes(updated old, vf g, const vf *k, const bool scaled)
+{
+    const vf x = scaled ? g * k[4] : g;
+    const vf m = old.m + (x - old.m) * k[0], v = old.v + (x * x - old.v) * k[1];
+    return (updated){m, v, old.w - m * k[2] / (vf_sqrt(v) + k[3])};
+}
+
+GR_INLINE void update_tile(const gr_tile *t, const bool scaled)
+{
+    const gr_tile_arg *more = t->attr, *moment = more + (scaled ? 4 : 3);
+    const gr_tile_arg *arg[] = {&moment[0], &moment[1], &t->y, &t->x[1]};
+    int64_t rows = t->rows, cols = t->cols;
+    vf k[5] = {vf_set1(*(const float *)t->x[2].data)};
+    for (int i = 1; i < (scaled ? 5 : 4); i++)
+        k[i] = vf_set1(*(const float *)more[i - 1].data);
+    bool one_run = true;
+    for (int i = 0; i < 4; i++)
+        one_run = one_run && arg[i]->row == cols;
+    if (one_run)
+        cols *= rows, rows = 1;
+    for (int64_t r = 0; r < rows; r++) {
+        float *m = (float *)arg[0]->data + r * arg[0]->row, *v = (float *)arg[1]->data + r * arg[1]->row;
+        float *w = (float *)arg[2]->data + r * arg[2]->row;
+        const float *g = (const float *)arg[3]->data + r * arg[3]->row;
+        int64_t i = 0;
+        for (; i + GR_W <= cols; i += GR_W) {
+            const updated u =
+                update_lanes((updated){vf_load(m + i), vf_load(v + i), vf_load(w + i)}, vf_load(g + i), k, scaled);
+            vf_store(m + i, u.m), vf_store(v + i, u.v), vf_store(w + i, u.w);
+        }
+        if (i < cols) {
+            const int64_t n = cols - i;
+            const updated old = {vf_load_n(m + i, n), vf_load_n(v + i, n), vf_load_n(w + i, n)};
+            const updated u = update_lanes(old, vf_load_n(g + i, n), k, scaled);
+            vf_store_n(m + i, u.m, n), vf_store_n(v + i, u.v, n), vf_store_n(w + i, u.w, n);
+        }
+    }
+}
+
+static void update(const gr_tile *t)
+{
+    update_tile(t, false);
+}
+static void scaled_update(const gr_tile *t)
+{
+    update_tile(t, true);
+}
+
 #define ROW(inner)                                                                                                     \
     {                                                                                                                  \
         pair_##inner##_add, pair_##inner##_mul, pair_##inner##_sub, pair_##inner##_rsub, pair_##inner##_div,           \
@@ -269,5 +324,6 @@ static void gelu_slope(const gr_tile *t)
             pair_##inner##_exp                                                                                         \
     }
 const gr__pairs GR_ISA_NAME(gr__pairs) = {
-    {ROW(add), ROW(sub), ROW(mul), ROW(div), ROW(square), ROW(sqrt), ROW(neg), ROW(relu), ROW(exp)}, lerp,
-    masked, TWINS, scale_shift_relu, two_scaled, sum_masked, scaled_lerp, square_lerp, scaled_square_lerp, ratio, step};
+    {ROW(add), ROW(sub), ROW(mul), ROW(div), ROW(square), ROW(sqrt), ROW(neg), ROW(relu), ROW(exp)}, lerp, masked,
+    TWINS, scale_shift_relu, two_scaled, sum_masked, scaled_lerp, square_lerp, scaled_square_lerp, ratio, step, update,
+    scaled_update};

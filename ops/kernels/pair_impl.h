@@ -11,6 +11,7 @@ typedef struct {
     gr_tile_fn sum_gelu, gelu_slope; /* NULL, but with AVX2: measured nowhere else */
     gr_tile_fn scale_shift_relu, two_scaled, sum_masked;
     gr_tile_fn scaled_lerp, square_lerp, scaled_square_lerp, ratio, step;
+    gr_tile_fn update, scaled_update;
 } gr__pairs;
 
 extern const gr__pairs gr__pairs_base;
