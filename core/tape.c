@@ -364,8 +364,8 @@ static gr_status infer(gr__node *n)
         dtype[i] = n->in[i]->dtype;
         shape[i] = n->in[i]->shape;
     }
-    memset(out_dtype, 0, sizeof out_dtype);
-    memset(out_shape, 0, sizeof out_shape);
+    memset(out_dtype, 0, (size_t)n->n_out * sizeof *out_dtype);
+    memset(out_shape, 0, (size_t)n->n_out * sizeof *out_shape);
     gr_infer f = {n->op, n->attr, n->n_in, n->n_out, dtype, shape, out_dtype, out_shape};
     gr__infer_for(n);
     gr_status s = n->op->infer(&f);
@@ -408,6 +408,20 @@ gr_tensor *gr_apply_op_at(gr_at at, const gr_op *op, const void *attr, int n_in,
     return gr__apply_op_on(gr__deepest(n_in, in), at, op, attr, n_in, in);
 }
 
+/* Do the inputs have the types that `like` was inferred from? */
+static bool same_types(const gr__node *like, int n_in, gr_tensor *const *in)
+{
+    if (!like->in || like->n_in != n_in)
+        return false;
+    for (int i = 0; i < n_in; i++) {
+        const gr_tensor *x = in[i], *y = like->in[i];
+        if (x->dtype != y->dtype || x->shape.rank != y->shape.rank ||
+            memcmp(x->shape.dim, y->shape.dim, (size_t)x->shape.rank * sizeof *x->shape.dim) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* Makes a node from the parts of another one; also how regions and passes build nodes that own regions or data. */
 gr_tensor *gr__node_build(gr_tape *t, const gr__node *like, int n_in, gr_tensor *const *in)
 {
@@ -442,7 +456,7 @@ gr_tensor *gr__node_build(gr_tape *t, const gr__node *like, int n_in, gr_tensor 
             if (!n->region || !gr__tape_hold(t, n->region[i]))
                 return GR_BAD;
     }
-    if (!(n->op->traits & (GR_LEAF | GR_REGION)) && n_in && infer(n) != GR_OK)
+    if (!(n->op->traits & (GR_LEAF | GR_REGION)) && n_in && !same_types(like, n_in, in) && infer(n) != GR_OK)
         return GR_BAD;
     n = commit(t, n);
     return n ? &n->out[0] : GR_BAD;
