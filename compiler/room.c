@@ -25,7 +25,7 @@ static bool grow(gr__room *r, int64_t arena_bytes, int64_t scratch_bytes, int th
         !gr__add(all, arena_bytes, &total))
         return gr_fail(GR_EMEM, (gr_at){0}, "out of memory: scratch of %lld bytes for each of %d threads",
                    (long long)scratch_bytes, threads) == GR_OK;
-    char *block = gr__alloc_aligned(total);
+    char *block = gr__alloc_unset(total);
     if (!block)
         return false;
     gr__free_aligned(r->block);

@@ -108,14 +108,14 @@ static void advise_huge(char *block, int64_t bytes)
 }
 
 /* The block's own start lies just before the aligned address it hands out. */
-void *gr__alloc_aligned(int64_t bytes)
+static void *alloc_aligned(int64_t bytes, bool zeroed)
 {
     const bool huge = bytes >= HUGE_PAGE && gr__huge_pages();
     const int64_t align = huge ? HUGE_PAGE : 64;
     int64_t total;
     if (bytes < 0 || !gr__add(bytes, align + (int64_t)sizeof(void *), &total))
         return checked(NULL, INT64_MAX);
-    char *block = gr__alloc(total, 1);
+    char *block = zeroed ? gr__alloc(total, 1) : gr__resize(NULL, total, 1);
     if (!block)
         return NULL;
     char *start = (char *)(((uintptr_t)block + sizeof(void *) + (uintptr_t)align - 1) & ~(uintptr_t)(align - 1));
@@ -123,6 +123,16 @@ void *gr__alloc_aligned(int64_t bytes)
     if (huge)
         advise_huge(start, bytes);
     return start;
+}
+
+void *gr__alloc_aligned(int64_t bytes)
+{
+    return alloc_aligned(bytes, true);
+}
+
+void *gr__alloc_unset(int64_t bytes)
+{
+    return alloc_aligned(bytes, false);
 }
 
 void gr__free_aligned(void *p)

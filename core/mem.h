@@ -27,6 +27,8 @@ void *gr__resize(void *old, int64_t count, int64_t size);
 /* Zeroed, aligned to 64 bytes; freed by gr__free_aligned. A block of some MiB asks the system for huge pages where
  * gr__huge_pages says so. */
 void *gr__alloc_aligned(int64_t bytes);
+/* The same, but it may hold anything. */
+void *gr__alloc_unset(int64_t bytes);
 void gr__free_aligned(void *p);
 /* On an Intel CPU a step of many MiB runs faster on huge pages, on others not. GRAPE_HUGE_PAGES=0 or 1 decides
  * otherwise; never with the caller's allocator. */

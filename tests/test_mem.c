@@ -97,10 +97,10 @@ static void the_callers_allocator_is_used_for_everything(void)
     enum { LARGE = 6 << 20 };
     tally t = {0};
     gr_set_allocator(&(gr_allocator){count_alloc, count_resize, count_free, &t});
-    void *a = gr__alloc(1, 1), *b = gr__alloc_aligned(100), *c = gr__resize(NULL, 5, 1);
+    void *a = gr__alloc(1, 1), *b = gr__alloc_aligned(100), *c = gr__resize(NULL, 5, 1), *d = gr__alloc_unset(100);
     char *s = gr__strdup("x");
-    CU_ASSERT(t.live == 4 && t.made == 3);
-    gr__free(a), gr__free_aligned(b), gr__free(c), gr__free(s);
+    CU_ASSERT(t.live == 5 && t.made == 3 && (uintptr_t)d % 64 == 0);
+    gr__free(a), gr__free_aligned(b), gr__free(c), gr__free(s), gr__free_aligned(d);
     CU_ASSERT_EQUAL(t.live, 0);
     gr__free_aligned(gr__alloc_aligned(LARGE)); /* whatever pages it is on: that is the caller's to decide */
     CU_ASSERT(t.made == 4 && t.live == 0 && t.last_bytes < LARGE + 100);
