@@ -9,10 +9,10 @@ typedef struct entry {
     uint64_t hash;
     struct entry *next;
 } entry;
-enum { BUCKETS = 1024 };
 typedef struct {
     gr__arena arena;
-    entry *bucket[BUCKETS];
+    entry **bucket; /* a power of two of them, at least one a node */
+    uint64_t mask;
 } table;
 
 static uint64_t mix(uint64_t h, uint64_t x)
@@ -62,7 +62,7 @@ static gr__rewritten merge(void *user, gr_tape *t, const gr__node *n, gr_tensor 
     if ((n->op->traits & (GR_EFFECT | GR_RANDOM | GR_REGION)) || n->op == &gr_op_input)
         return GR__COPY;
     uint64_t h = hash_of(n, in);
-    entry **head = &seen->bucket[h % BUCKETS];
+    entry **head = &seen->bucket[h & seen->mask];
     gr_tensor *x = NULL;
     for (const entry *e = *head; e && !x; e = e->next)
         if (e->hash == h && same(e->x->node, n, in))
@@ -83,8 +83,12 @@ static gr__rewritten merge(void *user, gr_tape *t, const gr__node *n, gr_tensor 
 
 gr_status gr__pass_cse(gr__graph *g)
 {
-    table seen = {0};
-    gr_status s = gr__graph_rebuild(g, merge, &seen);
+    int64_t n = 1024;
+    while (n < g->tape->n_nodes)
+        n *= 2;
+    table seen = {.bucket = gr__alloc(n, sizeof(entry *)), .mask = (uint64_t)n - 1};
+    gr_status s = seen.bucket ? gr__graph_rebuild(g, merge, &seen) : GR_EMEM;
+    gr__free(seen.bucket);
     gr__arena_free(&seen.arena);
     return s;
 }

@@ -25,7 +25,14 @@ typedef struct {
 typedef struct {
     pattern from, to;
     bool inexact, usable; /* an op that does not exist (a build without it) leaves the rule out */
+    int next; /* of a root op with the same hash, or n_rules */
 } rule;
+
+enum { HEADS = 64 }; /* a power of two */
+static unsigned head_of(const gr_op *op)
+{
+    return (unsigned)((uint64_t)(uintptr_t)op * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (HEADS - 1);
+}
 
 /* ---- reading rules ----------------------------------------------------------------------------------------------- */
 
@@ -83,7 +90,8 @@ static int parse(pattern *p, const char **s)
     return me;
 }
 
-static rule *read_rules(int *n)
+/* head[h] is the first rule whose root op has hash h, or *n. */
+static rule *read_rules(int *n, int *head)
 {
     int count = 0;
     while (gr__rules[count].pattern)
@@ -93,6 +101,13 @@ static rule *read_rules(int *n)
         const char *from = gr__rules[i].pattern, *to = gr__rules[i].replacement;
         r[i].inexact = gr__rules[i].inexact;
         r[i].usable = parse(&r[i].from, &from) == 0 && parse(&r[i].to, &to) == 0;
+    }
+    for (unsigned h = 0; h < HEADS; h++)
+        head[h] = count;
+    for (int i = count - 1; r && i >= 0; i--) {
+        int *first = &head[head_of(r[i].from.part[0].op)];
+        r[i].next = *first;
+        *first = i;
     }
     *n = count;
     return r;
@@ -139,17 +154,36 @@ static bool constant_value(const gr_tensor *x, double *value)
 
 static bool fits(const pattern *p, int at, gr_tensor *x, match *m);
 
+/* What most rules fail by, before anything is matched. */
+static bool may_fit(const part *q, const gr_tensor *x)
+{
+    return q->kind == ANY || x->node->op == (q->kind == OP ? q->op : &gr_op_constant);
+}
+
+static bool all_fit(const pattern *p, const part *q, gr_tensor *const *in, match *m)
+{
+    for (int i = 0; i < q->n_in; i++)
+        if (!fits(p, q->in[i], in[i], m))
+            return false;
+    return true;
+}
+
 static bool inputs_fit(const pattern *p, int at, const gr_op *op, gr_tensor *const *in, match *m)
 {
     const part *q = &p->part[at];
+    bool swaps = q->n_in == 2 && (op->traits & GR_COMMUTATIVE), straight = true;
+    gr_tensor *const crossed[] = {swaps ? in[1] : NULL, swaps ? in[0] : NULL};
+    for (int i = 0; i < q->n_in; i++) {
+        straight = straight && may_fit(&p->part[q->in[i]], in[i]);
+        swaps = swaps && may_fit(&p->part[q->in[i]], crossed[i]);
+    }
+    if (!swaps)
+        return straight && all_fit(p, q, in, m);
     match before = *m;
-    bool good = true;
-    for (int i = 0; good && i < q->n_in; i++)
-        good = fits(p, q->in[i], in[i], m);
-    if (good || q->n_in != 2 || !(op->traits & GR_COMMUTATIVE))
-        return good;
+    if (straight && all_fit(p, q, in, m))
+        return true;
     *m = before;
-    return fits(p, q->in[0], in[1], m) && fits(p, q->in[1], in[0], m);
+    return all_fit(p, q, crossed, m);
 }
 
 static bool fits(const pattern *p, int at, gr_tensor *x, match *m)
@@ -237,7 +271,7 @@ static gr_tensor *build(const pattern *p, int at, gr_tape *t, const gr__node *n,
 
 typedef struct {
     rule *rules;
-    int n_rules;
+    int n_rules, head[HEADS];
     bool inexact;
     int64_t changes;
 } state;
@@ -253,10 +287,10 @@ static bool twice(const gr__node *n, gr_tensor *const *in)
            (!n->op->attr_size || memcmp(in[0]->node->attr, n->attr, n->op->attr_size) == 0) && takes_place(in[0], n);
 }
 
-/* The first rule from `i` on that fits, or n_rules. */
+/* The first that fits of rule i and those after it with such a root, or n_rules. */
 static int fitting(const state *s, int i, const gr__node *n, gr_tensor *const *in, match *m)
 {
-    for (; i < s->n_rules; i++) {
+    for (; i < s->n_rules; i = s->rules[i].next) {
         const rule *r = &s->rules[i];
         if (r->from.part[0].op != n->op || !r->usable || (r->inexact && !s->inexact) ||
             r->from.part[0].n_in != n->n_in)
@@ -284,7 +318,7 @@ static gr__rewritten rewrite(void *user, gr_tape *t, const gr__node *n, gr_tenso
         s->changes++;
         return GR__REPLACED;
     }
-    for (int i = 0; (i = fitting(s, i, n, in, &m)) < s->n_rules; i++) {
+    for (int i = s->head[head_of(n->op)]; (i = fitting(s, i, n, in, &m)) < s->n_rules; i = s->rules[i].next) {
         gr_tensor *x = build(&s->rules[i].to, 0, t, n, &m);
         if (takes_place(x, n)) {
             result[0] = x;
@@ -297,14 +331,16 @@ static gr__rewritten rewrite(void *user, gr_tape *t, const gr__node *n, gr_tenso
 
 static bool can_be_simpler(void *user, const gr__node *n)
 {
+    const state *s = user;
     match m;
-    return may_change(n) && (twice(n, n->in) || fitting(user, 0, n, n->in, &m) < ((state *)user)->n_rules);
+    return may_change(n) &&
+           (twice(n, n->in) || fitting(s, s->head[head_of(n->op)], n, n->in, &m) < s->n_rules);
 }
 
 gr_status gr__pass_simplify(gr__graph *g, bool inexact)
 {
     state s = {.inexact = inexact};
-    s.rules = read_rules(&s.n_rules);
+    s.rules = read_rules(&s.n_rules, s.head);
     gr_status status = s.rules ? GR_OK : GR_EMEM;
     s.changes = 1;
     for (int round = 0; status == GR_OK && round < ROUNDS && s.changes && gr__graph_any(g, can_be_simpler, &s);
