@@ -64,6 +64,18 @@ int gr__read_value(const gr__plan *p, int node, int i)
     return n->work == GR__CONTRACT ? n->operand[i] : n->access ? n->access[i].value : gr__root(p, n->node->in[i]);
 }
 
+/* Is element i of the consumer element i of the value, for all of them? */
+static bool same_elements(const gr__plan *p, const gr__access *a)
+{
+    int64_t step = 1;
+    for (int64_t d = a->shape.rank - 1; d >= 0; d--) {
+        if (a->shape.dim[d] != 1 && a->stride[d] != step)
+            return false;
+        step *= a->shape.dim[d];
+    }
+    return a->offset == 0 && step == p->value[a->value].count;
+}
+
 gr__access gr__operand(const gr__plan *p, int node, int i)
 {
     const gr__pnode *n = &p->node[node];
@@ -81,9 +93,11 @@ gr__access gr__operand(const gr__plan *p, int node, int i)
     } else {
         a.shape = p->value[x].shape;
         row_major(a.shape, a.stride);
+        a.same = true;
         return a;
     }
     a.value = follow(p, a.value, a.shape, a.stride, &a.offset);
+    a.same = same_elements(p, &a);
     return a;
 }
 
@@ -209,36 +223,48 @@ static gr_status bind_values(gr__plan *p, gr__pnode *n)
     return GR_OK;
 }
 
+/* Half a KiB, which few nodes need any longer. */
+static gr_status keep_lowering(gr__plan *p, gr__pnode *n, const gr_lowering *l)
+{
+    n->low = gr__arena_copy(&p->arena, l, sizeof *l);
+    const gr_dtype *dtype = gr__arena_copy(&p->arena, l->dtype, l->n_in * (int64_t)sizeof *dtype);
+    const gr_shape *shape = gr__arena_copy(&p->arena, l->shape, l->n_in * (int64_t)sizeof *shape);
+    if (!n->low || !dtype || !shape)
+        return GR_EMEM;
+    n->low->dtype = dtype;
+    n->low->shape = shape;
+    return GR_OK;
+}
+
 static gr_status bind_lowering(gr__plan *p, gr__pnode *n)
 {
     const gr__node *node = n->node;
-    gr_dtype *dtype = gr__arena_alloc(&p->arena, node->n_in, sizeof *dtype);
-    gr_shape *shape = gr__arena_alloc(&p->arena, node->n_in, sizeof *shape);
-    gr_lowering *l = gr__arena_alloc(&p->arena, 1, sizeof *l);
-    if (!dtype || !shape || !l)
-        return GR_EMEM;
-    bool empty = p->value[n->value].count == 0;
+    gr_dtype dtype[64];
+    gr_shape shape[64];
+    const gr__value *y = &p->value[n->value];
+    bool empty = y->count == 0;
     for (int i = 0; i < node->n_in; i++) {
         const gr__value *v = &p->value[gr__value_of(p, node->in[i])];
         dtype[i] = v->dtype;
         shape[i] = v->shape;
         empty = empty || v->count == 0;
     }
-    *l = (gr_lowering){.op = node->op,
+    gr_lowering l = {.op = node->op,
         .attr = node->attr,
         .n_in = node->n_in,
         .dtype = dtype,
         .shape = shape,
-        .out_dtype = node->out[0].dtype,
-        .out_shape = p->value[n->value].shape};
-    n->low = l;
-    if (!node->op->lower || node->n_out != 1 || node->n_in < 1)
-        return GR_OK;
-    node->op->lower(l);
-    n->work = work_of(l);
-    if (empty && n->work != GR__ALIAS)
-        n->work = GR__OPAQUE;
-    return GR_OK;
+        .out_dtype = y->dtype,
+        .out_shape = y->shape};
+    if (node->op->lower && node->n_out == 1 && node->n_in >= 1) {
+        node->op->lower(&l);
+        n->work = work_of(&l);
+        if (empty && n->work != GR__ALIAS)
+            n->work = GR__OPAQUE;
+    }
+    n->tile = l.tile;
+    n->flops = node->op->flops ? node->op->flops(&l) : (double)y->count;
+    return n->work == GR__REDUCE || n->work == GR__CONTRACT || n->work == GR__VIEW ? keep_lowering(p, n, &l) : GR_OK;
 }
 
 /* What follows from shapes alone is computed now: a constant of this plan. */
@@ -381,7 +407,8 @@ gr_status gr__plan_bind(gr__plan *p)
     p->node =
         gr__arena_alloc(&p->arena, t->n_nodes, sizeof *p->node); /* and values for partial results and staged commits */
     p->value = gr__arena_alloc(&p->arena, n_values + t->n_nodes + p->graph->n_commit, sizeof *p->value);
-    if (!p->node || !p->value)
+    p->place = gr__arena_alloc(&p->arena, t->n_nodes, sizeof *p->place);
+    if (!p->node || !p->value || !p->place)
         return GR_EMEM;
     int next = 0;
     for (int64_t id = 0; id < t->n_nodes; id++) {

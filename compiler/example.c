@@ -5,6 +5,7 @@
  * still in the cache when the next reads it. Every value made in the group is one run of memory per example; hence the
  * nodes need not agree on rows and columns, each has a plane of its own (layout.h). */
 #include "compiler/code.h"
+#include <string.h>
 
 enum {
     TASK_BYTES = 192 << 10, /* made at one time, where there is a choice */
@@ -36,10 +37,8 @@ static int64_t count_of(const set *s, int value)
 
 static int member(const set *s, int value)
 {
-    int i = s->n - 1;
-    while (i >= 0 && s->node[i] != s->p->value[value].node)
-        i--;
-    return i;
+    int node = s->p->value[value].node, i = s->p->place[node];
+    return i < s->n && s->node[i] == node ? i : -1;
 }
 
 static int whole(int64_t rows, int64_t cols)
@@ -200,7 +199,7 @@ static double time_of(const set *s)
         const gr__pnode *n = at(s, i);
         double count = (double)count_of(s, n->value);
         if (n->examples)
-            ns += gr__eval_ns(n->node->op->flops && n->low ? n->node->op->flops(n->low) : count, count);
+            ns += gr__eval_ns(n->flops, count);
     }
     return ns;
 }
@@ -235,7 +234,11 @@ static bool cut_into_tasks(set *s)
 bool gr__example_layout(const gr__plan *p, int n, const int *node, gr__layout *out, const char **why)
 {
     set s = {p, n, node, out, 0, NULL};
-    *out = (gr__layout){.kind = GR__EXAMPLE, .cols = 1, .f64 = at(&s, 0)->f64};
+    out->kind = GR__EXAMPLE;
+    out->cols = 1;
+    out->f64 = at(&s, 0)->f64;
+    memset(out->reduced, 0, (size_t)n * sizeof *out->reduced);
+    memset(out->partial, 0, (size_t)n * sizeof *out->partial);
     bool good = true;
     s.why = "L10: another number of examples";
     for (int i = 0; good && i < n; i++)

@@ -65,22 +65,15 @@ typedef struct {
     const int *node;
     gr__layout *l;
     const char *why;
+    bool sums, products; /* are there any? */
+    bool formed, by_row; /* forms are known, and which order they were tried in */
     signed char from[GR__GROUP_NODES][GR__OPERANDS]; /* of all but products: which node of the set made each input */
 } set;
 
 static int member(const set *s, int node)
 {
-    int low = 0, high = s->n - 1;
-    while (low <= high) {
-        int mid = (low + high) / 2;
-        if (s->node[mid] == node)
-            return mid;
-        if (s->node[mid] < node)
-            low = mid + 1;
-        else
-            high = mid - 1;
-    }
-    return -1;
+    int i = s->p->place[node];
+    return i < s->n && s->node[i] == node ? i : -1;
 }
 
 static const gr__pnode *at(const set *s, int i)
@@ -117,7 +110,7 @@ static bool operands_fit(set *s, int i, int form)
     for (int k = 0; k < n->node->n_in; k++) {
         const gr__access *a = &n->access[k];
         int from = s->from[i][k];
-        if (from < 0)
+        if (from < 0 || (a->same && l->form[from] == form))
             continue;
         gr__plane x = gr__plane_of(a, gr__form_rows(l, form), gr__form_cols(l, form));
         int own = l->form[from] & form; /* the operand may vary along less, not along more */
@@ -200,14 +193,20 @@ static bool contract_form(set *s, int i)
     return n->low->groups * n->low->m == l->rows && n->low->n == l->cols;
 }
 
+/* Of all kinds but ROW they are the same. */
 static bool forms(set *s)
 {
+    const bool by_row = s->l->kind == GR__ROW;
+    if (s->formed && s->by_row == by_row)
+        return true;
+    s->formed = false;
+    s->by_row = by_row;
     for (int i = 0; i < s->n; i++) {
         gr__work w = at(s, i)->work;
         if (!(w == GR__CONTRACT ? contract_form(s, i) : w == GR__REDUCE ? reduce_form(s, i) : elementwise_form(s, i)))
             return false;
     }
-    return true;
+    return s->formed = true;
 }
 
 /* ---- kinds ------------------------------------------------------------------------------------------------------- */
@@ -249,20 +248,21 @@ static bool has_tile(const set *s, int i)
 /* Whole tiles that live at one time: made in the group, read later in it. Memory operands need none. */
 static int live_tiles(const set *s)
 {
-    int last[GR__GROUP_NODES], live = 0, most = 0;
+    int last[GR__GROUP_NODES], dying[GR__GROUP_NODES] = {0}, live = 0, most = 0;
     for (int i = 0; i < s->n; i++) {
-        last[i] = -1;
+        last[i] = i;
         for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT; k++) {
             int from = s->from[i][k];
             if (from >= 0)
                 last[from] = i;
         }
     }
+    for (int i = 0; i < s->n; i++)
+        dying[last[i]] += has_tile(s, i);
     for (int i = 0; i < s->n; i++) {
         live += has_tile(s, i);
         most = live > most ? live : most;
-        for (int k = 0; k <= i; k++)
-            live -= has_tile(s, k) && (last[k] == i || (k == i && last[k] < 0));
+        live -= dying[i];
     }
     return most;
 }
@@ -282,14 +282,6 @@ static int streams(const set *s)
             n += q == n;
         }
     return n;
-}
-
-static bool has(const set *s, gr__work w)
-{
-    for (int i = 0; i < s->n; i++)
-        if (at(s, i)->work == w)
-            return true;
-    return false;
 }
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high)
@@ -330,7 +322,7 @@ static void product_tile(gr__layout *l, int64_t k)
 static bool tile_size(set *s)
 {
     gr__layout *l = s->l;
-    bool product = has(s, GR__CONTRACT);
+    bool product = s->products;
     int64_t elem = l->f64 ? 8 : 4, tiles = l->full_tiles = live_tiles(s), r = l->rows, c = l->cols;
     int64_t fits = L1_BYTES / (elem * (tiles ? tiles : 1));
     switch (l->kind) {
@@ -370,7 +362,7 @@ static bool tile_size(set *s)
 /* Does a sum over these axes have a reader in the set? */
 static bool used_sum(const set *s, int axes)
 {
-    for (int i = 0; i < s->n; i++)
+    for (int i = 0; i < s->n && s->sums; i++)
         for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT; k++) {
             int from = s->from[i][k];
             if (from >= 0 && at(s, from)->work == GR__REDUCE && (s->l->reduced[from] & axes))
@@ -381,7 +373,7 @@ static bool used_sum(const set *s, int axes)
 
 static bool any_sum(const set *s, int axes)
 {
-    for (int i = 0; i < s->n; i++)
+    for (int i = 0; i < s->n && s->sums; i++)
         if (at(s, i)->work == GR__REDUCE && s->l->reduced[i] == axes)
             return true;
     return false;
@@ -439,7 +431,7 @@ static bool choose_kind(set *s)
 /* ---- domains ----------------------------------------------------------------------------------------------------- */
 
 /* Where a node wants the border between rows and columns: the number of columns, or 0 if it does not care. */
-static int64_t wanted_cols(const set *s, int i)
+static int64_t border(const set *s, int i)
 {
     const gr__pnode *n = at(s, i);
     int64_t leading, trailing;
@@ -466,6 +458,15 @@ static int64_t wanted_cols(const set *s, int i)
     return 0;
 }
 
+/* The same, asked but once: it depends on the node alone. */
+static int64_t wanted_cols(const set *s, int i)
+{
+    gr__pnode *n = &s->p->node[s->node[i]];
+    if (!n->border)
+        n->border = border(s, i) + 1;
+    return n->border - 1;
+}
+
 static void find_makers(set *s)
 {
     for (int i = 0; i < s->n; i++)
@@ -473,12 +474,25 @@ static void find_makers(set *s)
             s->from[i][k] = (signed char)member(s, s->p->value[at(s, i)->access[k].value].node);
 }
 
+/* Nothing known but the domain. */
+static void start_layout(set *s, int64_t rows, int64_t cols)
+{
+    gr__layout *l = s->l;
+    l->rows = rows;
+    l->cols = cols;
+    l->f64 = at(s, 0)->f64;
+    memset(l->reduced, 0, (size_t)s->n * sizeof *l->reduced);
+    s->formed = false;
+}
+
 bool gr__layout_of(const gr__plan *p, int n, const int *node, gr__layout *out, const char **why)
 {
     set s;
     s.p = p, s.n = n, s.node = node, s.l = out, s.why = "L7: too many nodes for one group";
+    s.sums = s.products = false;
     int64_t most = 1, cols[GR__GROUP_NODES + 2];
     int n_cols = 0;
+    bool examples = false;
     *why = s.why;
     if (n > GR__GROUP_NODES)
         return false;
@@ -489,10 +503,13 @@ bool gr__layout_of(const gr__plan *p, int n, const int *node, gr__layout *out, c
         *why = "one compute type: float32 and float64 do not mix in a group";
         if (q->f64 != at(&s, 0)->f64)
             return false;
+        p->place[node[i]] = i;
+        examples = examples || q->examples;
+        s.sums = s.sums || q->work == GR__REDUCE;
+        s.products = s.products || q->work == GR__CONTRACT;
     }
-    for (int i = 0; i < n; i++)
-        if (at(&s, i)->examples)
-            return gr__example_layout(p, n, node, out, why);
+    if (examples)
+        return gr__example_layout(p, n, node, out, why);
     find_makers(&s);
     for (int i = 0; i < n; i++) {
         int64_t c = wanted_cols(&s, i);
@@ -504,7 +521,7 @@ bool gr__layout_of(const gr__plan *p, int n, const int *node, gr__layout *out, c
     }
     cols[n_cols++] = most; /* one row */
     for (int k = 0; k < n_cols; k++) {
-        *out = (gr__layout){.rows = most / cols[k], .cols = cols[k], .f64 = at(&s, 0)->f64};
+        start_layout(&s, most / cols[k], cols[k]);
         if (choose_kind(&s))
             return true;
         *why = k == 0 ? s.why : *why;

@@ -253,7 +253,7 @@ static void finish(lowering *b, int i, gr__instr in)
 static void lower_tile(lowering *b, int i)
 {
     const gr__pnode *n = &b->p->node[b->g->node[i]];
-    gr__instr in = {.op = GR__I_TILE, .n_x = n->node->n_in, .attr = n->node->attr, .tile = n->low->tile};
+    gr__instr in = {.op = GR__I_TILE, .n_x = n->node->n_in, .attr = n->node->attr, .tile = n->tile};
     if (n->work == GR__VIEW) {
         const gr__access *a = &n->access[0];
         in.tile = b->l->f64 ? gr__tile_f64(GR__TILE_copy) : gr__tile_f32(GR__TILE_copy);
@@ -440,10 +440,9 @@ static double estimate_ns(const lowering *b)
             ns += count * 0.4;
         if (n->work == GR__CONTRACT)
             continue;
-        double flops = n->node->op->flops && n->low ? n->node->op->flops(n->low) : count;
-        b->step->flops += flops;
+        b->step->flops += n->flops;
         if (n->examples)
-            ns += gr__eval_ns(flops, count);
+            ns += gr__eval_ns(n->flops, count);
     }
     return ns + b->step->bytes * 0.02;
 }
@@ -552,7 +551,7 @@ gr_status gr__lower_group(gr__plan *p, gr__step *s, int group)
     const gr__group *g = &p->group[group];
     const gr__layout *l = g->layout;
     gr__code *code = gr__arena_alloc(&p->arena, 1, sizeof *code);
-    if (!p->room && !(p->room = gr__alloc(1, sizeof *p->room)))
+    if (!p->room && !(p->room = gr__resize(NULL, 1, sizeof *p->room))) /* which need not be cleared */
         return GR_EMEM;
     if (!code)
         return GR_EMEM;

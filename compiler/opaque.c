@@ -141,7 +141,7 @@ gr_status gr__opaque_step(gr__plan *p, gr__step *s, int id)
     p->scratch = o->scratch > p->scratch ? o->scratch : p->scratch;
     s->fn = run_opaque;
     s->arg = o;
-    s->flops = n->node->op->flops && n->low ? n->node->op->flops(n->low) : (double)o->count;
+    s->flops = n->flops;
     o->range = range_of(&c);
     s->tasks = o->range ? (o->count + o->range - 1) / o->range : 1;
     s->tasks = s->tasks ? s->tasks : 1;

@@ -28,6 +28,7 @@ typedef enum {
 /* How an operand is read: element i of the consumer's shape lies at offset + sum stride[k] i[k] of a root value. */
 typedef struct gr__access {
     int value; /* a root */
+    bool same; /* element i is element i of the value */
     int64_t offset;
     gr_shape shape; /* of the consumer */
     int64_t stride[GR_MAX_RANK];
@@ -38,7 +39,9 @@ enum { GR__OPERANDS = 6, GR__RESULTS = 3 }; /* of an instruction in a group, at 
 typedef struct gr__pnode {
     const gr__node *node;
     gr__work work;
-    gr_lowering *low;   /* of TILE, REDUCE, CONTRACT, VIEW; else NULL */
+    gr_tile_fn tile;    /* of TILE */
+    gr_lowering *low;   /* of REDUCE, CONTRACT, VIEW; else NULL */
+    double flops;       /* as the op counts them, or one for each element */
     bool f64;           /* compute type */
     int64_t examples;   /* OPAQUE: it may run in a group whose tasks are examples, of which it has so many; else 0 */
     bool sums_examples; /* and gives their sum */
@@ -50,6 +53,7 @@ typedef struct gr__pnode {
     const void *data;   /* of constants, and of what follows from shapes alone */
     int operand[2];     /* CONTRACT: root values of a and b, and where in them they start */
     int64_t operand_offset[2];
+    int64_t border; /* layout.c's own: 1 + the columns that it wants; 0: not known yet */
 } gr__pnode;
 
 typedef struct gr__value {
@@ -156,6 +160,7 @@ struct gr__plan {
     int n_nodes, n_values, n_buffers, n_groups, n_steps, n_phases;
     int n_args; /* of all opaque steps */
     gr__pnode *node;
+    int *place; /* layout.c's own: per node, where it stands in the set last asked about, if it is one of it */
     gr__value *value;
     gr__buffer *buffer;
     gr__group *group;

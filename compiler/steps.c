@@ -164,8 +164,9 @@ static gr_status combine_steps(gr__plan *p, int group)
         if (!c || !s->ref)
             return GR_EMEM;
         int64_t parts = part->count / whole->count / gr__partial_size(n);
-        *c = (combination){part->buffer, whole->buffer, {n->low->reduce, parts, whole->count, .row = whole->count},
-            NULL, g->layout->f64};
+        const gr_reduce_kind kind = n->work == GR__REDUCE ? n->low->reduce : GR_REDUCE_SUM;
+        *c = (combination){part->buffer, whole->buffer, {kind, parts, whole->count, .row = whole->count}, NULL,
+            g->layout->f64};
         if (gr__partial_size(n) > 1 && !(c->count = part_counts(p, g->layout, i, parts)))
             return GR_EMEM;
         s->group = -1;
@@ -183,9 +184,22 @@ static gr_status combine_steps(gr__plan *p, int group)
     return GR_OK;
 }
 
+/* There are no more. */
+static int64_t count_steps(const gr__plan *p)
+{
+    int64_t n = 2 * (int64_t)p->graph->n_commit;
+    for (int i = 0; i < p->n_groups; i++) {
+        const gr__group *g = &p->group[i];
+        n += g->opaque && p->node[g->node[0]].checked_early ? 2 : 1;
+        for (int k = 0; !g->opaque && k < g->n_nodes; k++)
+            n += g->partial[k] >= 0;
+    }
+    return n;
+}
+
 gr_status gr__plan_steps(gr__plan *p)
 {
-    p->step = gr__arena_alloc(&p->arena, 2 * p->n_groups + p->n_nodes + 2 * p->graph->n_commit + 1, sizeof *p->step);
+    p->step = gr__arena_alloc(&p->arena, count_steps(p) + 1, sizeof *p->step);
     if (!p->step)
         return GR_EMEM;
     for (int i = 0; i < p->n_groups; i++) {

@@ -11,22 +11,27 @@ extern const gr_tile_fn gr__tiles_base[GR__TILE_COUNT];
 extern const gr_tile_fn gr__tiles_avx2[GR__TILE_COUNT], gr__tiles_avx512[GR__TILE_COUNT];
 #endif
 
-const gr_tile_fn *gr__tiles_of(gr_isa isa)
+static const gr_tile_fn *tiles(gr_isa isa)
 {
-    if (!gr__cpu_has(isa))
-        return NULL;
 #ifdef __x86_64__
     if (isa == GR_ISA_AVX512)
         return gr__tiles_avx512;
     if (isa == GR_ISA_AVX2)
         return gr__tiles_avx2;
+#else
+    (void)isa;
 #endif
     return gr__tiles_base;
 }
 
+const gr_tile_fn *gr__tiles_of(gr_isa isa)
+{
+    return gr__cpu_has(isa) ? tiles(isa) : NULL;
+}
+
 gr_tile_fn gr__tile_f32(int row)
 {
-    return gr__tiles_of(gr__cpu_isa())[row];
+    return tiles(gr__cpu_isa())[row];
 }
 
 static bool dense(const gr_tile_arg *x, int64_t cols)
