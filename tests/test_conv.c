@@ -61,6 +61,8 @@ static const struct {
     {"groups without padding", {1, 6, 6, 6, 3, 3, 4, 4, 4, 1, 1, 1, 1, 0, 0, 2}},
     {"depthwise", {2, 7, 6, 19, 3, 3, 7, 6, 19, 1, 1, 1, 1, 1, 1, 19}},
     {"depthwise, stride 2, wide", {1, 9, 9, 40, 3, 3, 4, 4, 40, 2, 2, 1, 1, 0, 0, 40}},
+    {"depthwise 3x3, more pixels than go together", {2, 4, 23, 27, 3, 3, 4, 23, 27, 1, 1, 1, 1, 1, 1, 27}},
+    {"depthwise 3x3, dilated, without padding", {1, 9, 12, 24, 3, 3, 5, 8, 24, 1, 1, 2, 2, 0, 0, 24}},
     {"depthwise with multiplier 3", {1, 5, 6, 4, 3, 3, 5, 6, 12, 1, 1, 1, 1, 1, 1, 4}},
     {"one dimension", {2, 1, 30, 6, 1, 5, 1, 26, 10, 1, 1, 1, 1, 0, 0, 1}},
     {"one dimension, causal", {1, 1, 20, 4, 1, 3, 1, 20, 8, 1, 1, 1, 4, 0, 8, 1}},

@@ -7,7 +7,8 @@
  * that reach it. Rows that would leave the image to the left or right are read from a band: a copy of the rows with
  * their halo of zeros. Taps above and below the image are skipped.
  * dW is a product over pixels: the (tap column, channel) pairs of a tap row are the rows of a tile.
- * With AVX-512 most of what has 3 taps side by side and stride 1 does not come to the tiles: slide_impl.h. */
+ * With AVX-512 most of what has 3 taps side by side and stride 1 does not come to the tiles: slide_impl.h. With AVX2 a
+ * first layer has tiles of its own: few_taps_impl.h. */
 #include "ops/kernels/block_impl.h"
 #include "ops/kernels/conv.h"
 
