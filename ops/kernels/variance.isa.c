@@ -2,7 +2,10 @@
 #include "ops/kernels/variance.h"
 #include "ops/kernels/vec.h"
 
-enum { PARTS = 16 / GR_W, LINE = 16 / GR_W }; /* vectors that make 16 lanes, or a cache line */
+enum {
+    PARTS = 16 / GR_W,        /* vectors that make 16 lanes */
+    LINE = GR_W == 8 ? 2 : 1, /* that go down together: four chains of pairs each */
+};
 
 #define UNROLL _Pragma("GCC unroll 4")
 
