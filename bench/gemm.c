@@ -83,7 +83,6 @@ static const row rows[] = {
 };
 
 enum { ROUNDS = 9, THREADS = 2, SCRATCH = 1 << 19, REPEATS = 64 };
-enum { BLOCK_ROWS = 128, BLOCK_COLS = 64 }; /* compiler/layout.c */
 static const double round_seconds = 3e-3;
 
 static double now(void)
@@ -118,9 +117,10 @@ static void part(void *ctx, int phase, int k, int thread)
     const task *t = ctx;
     (void)phase;
     gr__gemm g = t->own;
-    int64_t across = blocks(g.n, BLOCK_COLS), i = k / across * BLOCK_ROWS, j = k % across * BLOCK_COLS;
-    g.m = g.m - i < BLOCK_ROWS ? g.m - i : BLOCK_ROWS;
-    g.n = g.n - j < BLOCK_COLS ? g.n - j : BLOCK_COLS;
+    const gr__gemm_part *p = gr__gemm_parts();
+    int64_t across = blocks(g.n, p->cols), i = k / across * p->rows, j = k % across * p->cols;
+    g.m = g.m - i < p->rows ? g.m - i : p->rows;
+    g.n = g.n - j < p->cols ? g.n - j : p->cols;
     g.a = (const char *)g.a + i * g.a_row * (int64_t)t->elem;
     g.b = (const char *)g.b + j * (g.b_block ? g.k : g.b_col) * (int64_t)t->elem;
     g.c = (char *)g.c + (i * g.c_row + j) * (int64_t)t->elem;
@@ -168,7 +168,8 @@ static void run_job(void *ctx)
 
 static double own_rate(task *t, int threads)
 {
-    job w = {t, threads, (int)(blocks(t->own.m, BLOCK_ROWS) * blocks(t->own.n, BLOCK_COLS)), part, 0};
+    const gr__gemm_part *p = gr__gemm_parts();
+    job w = {t, threads, (int)(blocks(t->own.m, p->rows) * blocks(t->own.n, p->cols)), part, 0};
     gr__team_hold(threads, run_job, &w);
     return w.rate;
 }

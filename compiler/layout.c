@@ -9,10 +9,6 @@ enum {
     MAP_BYTES = 72 << 10, /* of all an elementwise tile touches, most of it not at one time */
     L2_BYTES = 384 << 10, /* of scratch at most */
     MAP_TILE = 2048,      /* elements of an elementwise tile */
-    PRODUCT_ROWS = 128,   /* of a product's tile */
-    PRODUCT_COLS = 64,
-    WIDE_ROWS = 64,       /* where there are many, and sums are short */
-    WIDE_COLS = 512,
     WIDE_DEPTH = 256,
     WIDE_TILES = 32,
     PANEL_ROWS = 48, /* of a product's row panel, where there are enough */
@@ -311,12 +307,24 @@ static int64_t depth(const set *s)
  * stay in L2 are better off with few columns. */
 static void product_tile(gr__layout *l, int64_t k)
 {
-    const int64_t r = l->rows, c = l->cols, cols = clamp(WIDE_COLS, 1, c), tiles = l->full_tiles ? l->full_tiles : 1;
-    const int64_t most = clamp(L2_BYTES / (cols * tiles * (l->f64 ? 8 : 4)), 1, WIDE_ROWS);
-    const int64_t rows = clamp(divided(r, WIDE_TILES), clamp(WIDE_ROWS / 2, 1, most), most);
-    const bool wide = c > PRODUCT_COLS && k <= WIDE_DEPTH && divided(r, rows) * divided(c, cols) >= STRIPS;
-    l->tile_rows = clamp(wide ? rows : PRODUCT_ROWS, 1, r);
-    l->tile_cols = clamp(wide ? cols : PRODUCT_COLS, 1, c);
+    const gr__gemm_part *part = gr__gemm_parts();
+    const int64_t r = l->rows, c = l->cols, cols = clamp(part->wide_cols, 1, c);
+    const int64_t bytes = (l->full_tiles ? l->full_tiles : 1) * (l->f64 ? 8 : 4);
+    const int64_t most = clamp(L2_BYTES / (cols * bytes), 1, part->wide_rows);
+    const int64_t rows = clamp(divided(r, WIDE_TILES), clamp(part->wide_rows / 2, 1, most), most);
+    if (c > part->cols && k <= WIDE_DEPTH && divided(r, rows) * divided(c, cols) >= STRIPS) {
+        l->tile_rows = clamp(rows, 1, r);
+        l->tile_cols = cols;
+        return;
+    }
+    l->tile_cols = clamp(part->cols, 1, c);
+    l->tile_rows = clamp(part->rows, 1, r);
+    if (part->least_rows == part->rows)
+        return;
+    if (divided(r, part->rows) * divided(c, part->cols) < STRIPS)
+        l->tile_rows = clamp(part->least_rows, 1, r);
+    l->tile_rows = clamp(L2_BYTES / (l->tile_cols * bytes), 1, l->tile_rows);
+    l->tile_rows = divided(r, divided(r, l->tile_rows)); /* nearly equal ones */
 }
 
 static bool tile_size(set *s)

@@ -27,6 +27,15 @@ static const build builds[GR_ISA_COUNT] = {
 #endif
 };
 
+/* rows, cols, least_rows, wide_rows, wide_cols. AVX2's tile is small: what it copies should serve many of them. */
+static const gr__gemm_part parts[GR_ISA_COUNT] = {
+    [GR_ISA_BASE] = {128, 64, 128, 64, 512},
+#ifdef __x86_64__
+    [GR_ISA_AVX2] = {128, 128, 64, 128, 512},
+    [GR_ISA_AVX512] = {128, 64, 128, 64, 512},
+#endif
+};
+
 void gr__gemm_f32(const gr__gemm *g)
 {
     builds[gr__cpu_isa()].f32(g);
@@ -72,4 +81,9 @@ int64_t gr__gemm_strip(void)
 bool gr__gemm_packs(void)
 {
     return builds[gr__cpu_isa()].packs;
+}
+
+const gr__gemm_part *gr__gemm_parts(void)
+{
+    return &parts[gr__cpu_isa()];
 }

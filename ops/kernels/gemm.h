@@ -28,8 +28,8 @@ typedef struct {
     void *scratch; /* gr__gemm_scratch() bytes, aligned to 64; NULL if that is 0 */
 } gr__gemm;
 
-/* Bytes of scratch for elements of `elem` bytes (4 or 8): room for a packed panel of B, at most 256 KiB, often 0.
- * Depends on sizes and strides alone. */
+/* Bytes of scratch for elements of `elem` bytes (4 or 8): room for packed panels of A and B, at most 256 KiB, often 0.
+ * Depends on sizes and on strides of A and B alone. */
 size_t gr__gemm_scratch(const gr__gemm *g, size_t elem);
 void gr__gemm_f32(const gr__gemm *g);
 void gr__gemm_f64(const gr__gemm *g);
@@ -50,6 +50,13 @@ void gr__gemm_pack_f64(const gr__gemm *g, double *packed);
 bool gr__gemm_packs(void);
 /* Columns of a strip that a thread should own: a whole number of tiles, few enough to leave strips for all threads. */
 int64_t gr__gemm_strip(void);
+/* The part of C that a thread should make in one call, where the caller may choose. */
+typedef struct {
+    int64_t rows, cols;
+    int64_t least_rows;           /* instead of `rows`, where there would be few parts */
+    int64_t wide_rows, wide_cols; /* where there are many, and sums are short */
+} gr__gemm_part;
+const gr__gemm_part *gr__gemm_parts(void);
 
 /* One set of these per instruction set; tests call each that the CPU has. */
 #define GR_GEMM_BUILD(isa)                                                  \

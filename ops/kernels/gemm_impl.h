@@ -5,7 +5,11 @@
  *       for each group of columns, 1 to 8 strips      (packed at once: whole lines of b)
  *           for each strip, 1 to 8 vectors wide       (direct, packed by the caller or packed here)
  *               for each block of rows                (nearly equal blocks, so the last one is not a sliver)
- *                   one tile */
+ *                   one tile
+ *
+ * With AVX2, whose tile is small and so goes over both operands often, the tiles that read rows of b or of a
+ * transposed a first copy them for the others, between two multiply-adds. Where a is copied there is one more loop,
+ * over as many rows as stay in L2, inside that over k. */
 #include "ops/kernels/gemm.h"
 #include "ops/kernels/tile_impl.h"
 #include "ops/kernels/transpose_impl.h"
@@ -22,7 +26,15 @@ enum {
     GROUP_BYTES = 256,  /* of a row of b packed at once */
     SET_STRIDE = 4096,  /* bytes: rows this far apart fall into one set of the first cache, */
     COLLIDING_ROWS = 6, /* which holds 8 lines or more */
-    PACK_BLOCKS = 4,    /* blocks of rows from which on a copy of b pays */
+    PACK_BLOCKS = 4,    /* blocks of rows from which on a copy of b, or of a transposed a, pays */
+#ifdef GR_VEC_256
+    KEEPS = 1,                 /* tiles copy b and a */
+    A_PANEL_BYTES = 160 << 10, /* of a's copy: a part of L2 */
+    A_PANEL_COLS = 32,         /* of C, from which on a copy of a pays */
+#else
+    KEEPS = 0,
+#endif
+    LINE_BYTES = 64,
     AHEAD = 6, /* steps: longer than L2 takes, and few enough that rows of one set do not push each other out */
 };
 #endif
@@ -38,10 +50,13 @@ typedef struct {
     int64_t c_row, c_col;
     bool accumulate;
     int64_t b_block; /* see gemm.h */
-    T *panel;        /* [strips of a group][K_CUT][vectors * lanes] */
+    T *panel;        /* [strips of a group][K_CUT][vectors * lanes], after which lies a's copy */
     int rows;        /* of a tile, at most */
     int vectors;     /* of a tile, at most: 1, 2, 4 or 8 */
     bool pack; /* every strip; otherwise only a partial one, where there are no masks */
+#ifdef GR_VEC_256
+    bool pack_a; /* blocks of rows, each into [k][row], a_step elements apart */
+#endif
 } NAME(job);
 
 /* ---- what to do -------------------------------------------------------------------------------------------------- */
@@ -57,8 +72,9 @@ static bool NAME(turned)(const gr__gemm *g)
 
 static NAME(job) NAME(plan)(const gr__gemm *g)
 {
-    NAME(job) j = {g->m, g->n, g->k, g->a, g->a_row, g->a_col, g->b, g->b_row, g->b_col, g->c, g->c_row, 1,
-        g->accumulate, g->b_block, g->scratch, TILE_ROWS, 2, false};
+    NAME(job) j = {.m = g->m, .n = g->n, .k = g->k, .a = g->a, .a_row = g->a_row, .a_col = g->a_col, .b = g->b,
+        .b_row = g->b_row, .b_col = g->b_col, .c = g->c, .c_row = g->c_row, .c_col = 1, .accumulate = g->accumulate,
+        .b_block = g->b_block, .panel = g->scratch, .rows = TILE_ROWS, .vectors = 2};
     if (g->b_block)
         j.b_row = BLOCK_VECTORS * NAME(lanes), j.b_col = 1;
     else if (NAME(turned)(g)) {
@@ -76,6 +92,9 @@ static NAME(job) NAME(plan)(const gr__gemm *g)
         j.rows = COLLIDING_ROWS, j.vectors = j.b_block ? BLOCK_VECTORS : 4;
     j.pack = !j.b_block && ((j.b_col != 1 && j.n > 1) || /* a small tile needs b in the first cache */
                                ((b_collides || !many) && j.m > PACK_BLOCKS * j.rows));
+#ifdef GR_VEC_256
+    j.pack_a = j.pack && j.a_row == 1 && j.a_col != 1 && j.m > PACK_BLOCKS * j.rows && j.n >= A_PANEL_COLS;
+#endif
     return j;
 }
 
@@ -88,10 +107,27 @@ static int64_t NAME(deepest)(const NAME(job) *j)
 static int64_t NAME(group)(const NAME(job) *j)
 {
     const int64_t strip = j->vectors * NAME(lanes), lines = GROUP_BYTES / (int64_t)sizeof(T);
+    if (KEEPS && j->b_col == 1)
+        return strip;
     return strip >= lines ? strip : lines / strip * strip;
 }
 
-static int64_t NAME(panel_elements)(const NAME(job) *j)
+#ifdef GR_VEC_256
+/* From a block of a's copy to the next: whole vectors are stored, beyond a block's end too. */
+static int64_t NAME(a_step)(const NAME(job) *j)
+{
+    return NAME(deepest)(j) * TILE_ROWS + 2 * NAME(lanes);
+}
+
+/* Blocks of a that have room at one time. */
+static int64_t NAME(a_blocks)(const NAME(job) *j)
+{
+    const int64_t all = (j->m + TILE_ROWS - 1) / TILE_ROWS, most = A_PANEL_BYTES / (int64_t)sizeof(T) / NAME(a_step)(j);
+    return all < most ? all : most;
+}
+#endif
+
+static int64_t NAME(b_panel)(const NAME(job) *j)
 {
 #ifdef GR_VEC_512
     const bool partial = false;
@@ -101,6 +137,15 @@ static int64_t NAME(panel_elements)(const NAME(job) *j)
     const int64_t strip = j->vectors * NAME(lanes), all = (j->n + strip - 1) / strip * strip;
     const int64_t packed = NAME(group)(j) < all ? NAME(group)(j) : all;
     return NAME(deepest)(j) * (j->pack ? packed : partial ? strip : 0);
+}
+
+static int64_t NAME(panel_elements)(const NAME(job) *j)
+{
+#ifdef GR_VEC_256
+    if (j->pack_a)
+        return NAME(b_panel)(j) + NAME(a_blocks)(j) * NAME(a_step)(j);
+#endif
+    return NAME(b_panel)(j);
 }
 
 /* ---- packing strips of b, each into [k][row], row a whole number of vectors -------------------------------------- */
@@ -241,34 +286,92 @@ static void NAME(tile_scattered)(NAME(tile_fn) *tile, int64_t m, int64_t n, cons
 
 /* ---- loops ------------------------------------------------------------------------------------------------------- */
 
-/* A part of the product: a cut of k. */
+/* A part of the product: a cut of k, of some rows or all. */
 typedef struct {
+    int64_t i0, m;
     int64_t k0, k;
     const T *next_b; /* the first column after the group of columns in hand: what is packed next */
+#ifdef GR_VEC_256
+    T *a;            /* its copy */
+    const T *next_a; /* what is copied next, so many rows */
+    int64_t next_m;
+#endif
 } NAME(part);
+
+/* A tile of a strip, of nv vectors. */
+typedef struct {
+    int64_t strip, q; /* numbers of the strip and of the block of rows */
+    int64_t i, mr;    /* the first row, rows */
+    const T *next_b;  /* see strip_rows */
+    int nv;
+} NAME(place);
+
+/* a where it lies; and what the tile fetches. */
+static void NAME(a_in_place)(const NAME(job) *j, const NAME(place) *at, NAME(terms) *t)
+{
+    if (j->a_col != 1) /* a line or two a step, often of another page: fetched for this block */
+        t->next = t->a + AHEAD * j->a_col, t->next_step = j->a_col, t->next_line = (at->mr - 1) * j->a_row;
+    else if (at->next_b && at->q < at->nv) /* the first blocks fetch the next strip of b, a column of lines each */
+        t->next = at->next_b + at->q * NAME(lanes), t->next_step = j->b_row;
+    else /* the others the next block of a */
+        t->next = t->a + at->mr * j->a_row, t->next_step = at->mr * j->a_row / j->k;
+}
+
+#ifdef GR_VEC_256
+/* a from its copy, which the first strip makes. */
+static void NAME(a_copied)(const NAME(job) *j, const NAME(part) *s, const NAME(place) *at, NAME(terms) *t)
+{
+    const int64_t width = (TILE_ROWS + NAME(lanes) - 1) / NAME(lanes) * NAME(lanes), mr = at->mr;
+    T *copy = s->a + at->q * NAME(a_step)(j);
+    t->keep_a = at->strip == 0 && at->i + width <= j->m ? copy : NULL;
+    if (t->keep_a) {
+        t->a_col = j->a_col;
+        t->next = t->a + AHEAD * j->a_col, t->next_step = j->a_col, t->next_line = mr - 1;
+        return;
+    }
+    for (int64_t p = 0; at->strip == 0 && p < s->k; p++) /* the last rows, beyond which nothing may be read */
+        for (int64_t r = 0; r < mr; r++)
+            copy[p * mr + r] = t->a[p * j->a_col + r];
+    t->a = copy, t->a_col = mr;
+    /* from the second strip on, all blocks but the first fetch what is copied next, a column of lines each */
+    const int64_t blocks = (s->m + j->rows - 1) / j->rows;
+    const int64_t line = ((at->strip - 1) * (blocks - 1) + at->q - 1) * (LINE_BYTES / (int64_t)sizeof(T));
+    if (at->q == 0 && at->next_b)
+        t->next = at->next_b, t->next_step = j->b_row;
+    else if (at->q > 0 && line >= 0 && line < s->next_m)
+        t->next = s->next_a + line, t->next_step = j->a_col;
+    else
+        t->next = copy + NAME(a_step)(j), t->next_step = mr;
+}
+#endif
 
 /* n columns of nv vectors from col on; t->b is given. next_b: what is packed after it, or NULL. */
 static void NAME(strip_rows)(const NAME(job) *j, const NAME(part) *s, NAME(terms) *t, int64_t col, int64_t n, int nv,
     const T *next_b)
 {
-    const int64_t blocks = (j->m + j->rows - 1) / j->rows;
+    const int64_t blocks = (s->m + j->rows - 1) / j->rows, end = s->i0 + s->m;
     const bool goes_on = j->accumulate || s->k0 > 0;
-    for (int64_t i = 0, q = 0, mr; q < blocks; q++, i += mr) {
-        mr = (j->m - i + blocks - q - 1) / (blocks - q);
+    for (int64_t i = s->i0, q = 0, mr; q < blocks; q++, i += mr) {
+        mr = (end - i + blocks - q - 1) / (blocks - q);
         NAME(tile_fn) *tile = NAME(tiles)[mr][nv];
         T *c = j->c + i * j->c_row + col * j->c_col;
         t->a = j->a + i * j->a_row + s->k0 * j->a_col;
         t->next_line = 0;
-        if (j->a_col != 1) /* a line or two a step, often of another page: fetched for this block */
-            t->next = t->a + AHEAD * j->a_col, t->next_step = j->a_col, t->next_line = (mr - 1) * j->a_row;
-        else if (next_b && q < nv) /* the first blocks fetch the next strip of b, a column of lines each */
-            t->next = next_b + q * NAME(lanes), t->next_step = j->b_row;
-        else /* the others the next block of a */
-            t->next = t->a + mr * j->a_row, t->next_step = mr * j->a_row / j->k;
+        const NAME(place) at = {col / (j->vectors * NAME(lanes)), q, i, mr, next_b, nv};
+#ifdef GR_VEC_256
+        if (j->pack_a)
+            NAME(a_copied)(j, s, &at, t);
+        else
+#endif
+            NAME(a_in_place)(j, &at, t);
         if (j->c_col == 1)
             tile(t, c, j->c_row, goes_on);
         else
             NAME(tile_scattered)(tile, mr, n, t, j, c, goes_on);
+#ifdef GR_VEC_256
+        if (t->keep_b)
+            t->b = t->keep_b, t->b_row = nv * NAME(lanes), t->b_ahead = 0, t->keep_b = NULL;
+#endif
     }
 }
 
@@ -278,7 +381,11 @@ static void NAME(strips)(const NAME(job) *j, const NAME(part) *s, int64_t col, i
     const int64_t full = j->vectors * NAME(lanes);
     const T *b = j->b + s->k0 * j->b_row + (j->b_block ? 0 : col * j->b_col);
     const NAME(packing) w = {b, j->b_row, j->b_col, s->k, width, full, s->k * full, j->panel};
-    if (j->pack)
+    bool keep = KEEPS && j->pack && j->b_col == 1 && width == full;
+#ifdef GR_VEC_256
+    keep = keep && !(j->pack_a && col == 0); /* that strip's tiles copy a */
+#endif
+    if (j->pack && !keep)
         NAME(pack)(&w);
     for (int64_t at = 0, n; at < width; at += n) {
         const int64_t left = width - at, vectors = (left + NAME(lanes) - 1) / NAME(lanes);
@@ -294,17 +401,32 @@ static void NAME(strips)(const NAME(job) *j, const NAME(part) *s, int64_t col, i
             continue;
         }
         t.b = b + at * j->b_col;
-        if (j->pack)
+        if (j->pack && !keep)
             t.b = w.to + at / full * w.to_step + at % full, t.b_row = full;
 #ifndef GR_VEC_512
-        else if (n < nv * NAME(lanes)) {
+        else if (!keep && n < nv * NAME(lanes)) {
             NAME(pack)(&(NAME(packing)){t.b, j->b_row, j->b_col, s->k, n, nv * NAME(lanes), 0, j->panel});
             t.b = j->panel, t.b_row = nv * NAME(lanes);
         }
 #endif
         if (j->a_col != 1 || !j->pack)
             t.b_ahead = AHEAD * t.b_row;
+#ifdef GR_VEC_256
+        t.keep_b = keep ? j->panel : NULL;
+        t.b_ahead = keep ? AHEAD * t.b_row : j->pack_a ? 0 : t.b_ahead;
+#endif
         NAME(strip_rows)(j, s, &t, col + at, n, nv, j->pack && j->b_col == 1 ? s->next_b + at : NULL);
+    }
+}
+
+static void NAME(groups)(const NAME(job) *j, NAME(part) *s)
+{
+    const int64_t group = NAME(group)(j);
+    for (int64_t col = 0; col < j->n; col += group) {
+        const int64_t width = j->n - col < group ? j->n - col : group;
+        const bool same_k = col + width < j->n || s->k0 + s->k >= j->k; /* the last group: its neighbour's turn */
+        s->next_b = same_k ? j->b + s->k0 * j->b_row + (col + width) * j->b_col : j->b + (s->k0 + s->k) * j->b_row;
+        NAME(strips)(j, s, col, width);
     }
 }
 
@@ -318,15 +440,25 @@ static void NAME(product)(const gr__gemm *g)
         return;
     }
     const NAME(job) j = NAME(plan)(g);
-    const int64_t cuts = (j.k + K_CUT - 1) / K_CUT, cut = (j.k + cuts - 1) / cuts, group = NAME(group)(&j);
+    const int64_t cuts = (j.k + K_CUT - 1) / K_CUT, cut = (j.k + cuts - 1) / cuts;
     for (int64_t k0 = 0; k0 < j.k; k0 += cut) {
-        NAME(part) s = {k0, j.k - k0 < cut ? j.k - k0 : cut, NULL};
-        for (int64_t col = 0; col < j.n; col += group) {
-            const int64_t width = j.n - col < group ? j.n - col : group;
-            const bool same_k = col + width < j.n || k0 + s.k >= j.k; /* the last group of all: its neighbour's turn */
-            s.next_b = same_k ? j.b + k0 * j.b_row + (col + width) * j.b_col : j.b + (k0 + s.k) * j.b_row;
-            NAME(strips)(&j, &s, col, width);
+        NAME(part) s = {.m = j.m, .k0 = k0, .k = j.k - k0 < cut ? j.k - k0 : cut};
+#ifdef GR_VEC_256
+        if (j.pack_a) {
+            const int64_t most = NAME(a_blocks)(&j) * TILE_ROWS, times = (j.m + most - 1) / most;
+            const int64_t rows = (j.m + times - 1) / times;
+            s.a = j.panel + NAME(b_panel)(&j);
+            for (; s.i0 < j.m; s.i0 += rows) {
+                const bool last = s.i0 + rows >= j.m;
+                s.m = last ? j.m - s.i0 : rows;
+                s.next_a = j.a + (last ? 0 : s.i0 + rows) + (last ? k0 + s.k : k0) * j.a_col;
+                s.next_m = last && k0 + s.k >= j.k ? 0 : rows;
+                NAME(groups)(&j, &s);
+            }
+            continue;
         }
+#endif
+        NAME(groups)(&j, &s);
     }
 }
 

@@ -23,6 +23,9 @@ enum { TILE_ROWS = 14 }; /* 32 registers: 14 x 2 sums, 2 of b, 1 of a */
 enum { TILE_ROWS = 6 }; /* 16 registers */
 #endif
 
+/* What a tile does besides: AHEAD_TOO if b_ahead is not 0, the last two if the pointer of that name is not NULL. */
+typedef enum { NEXT_ONLY, AHEAD_TOO, KEEP_B, KEEP_A } tile_how;
+
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -148,6 +151,10 @@ typedef struct {
     int64_t b_ahead; /* not 0: the tile fetches what it reads itself, rows of b so many elements ahead, and of a
                         (next) two lines a step, */
     int64_t next_line; /* the second so many elements after the first */
+#ifdef GR_VEC_256
+    T *keep_b; /* not NULL: rows of b are stored here too, one after the other */
+    T *keep_a; /* not NULL, and a_row 1: so are columns of a; whole vectors of a are read for that, and written */
+#endif
 } NAME(terms);
 
 /* a[i] of the rows of a tile: all that 13 rows need are two pointers, 7 rows apart, and 3 multiples of the stride. */
@@ -171,11 +178,14 @@ GR_INLINE T NAME(tile_a)(const int i, const T *upper, const T *lower, int64_t ro
         return *(const T *)(a + 2 * three);
     }
 }
-GR_INLINE void NAME(tile_steps)(const int mr, const int nv, const bool ahead, NAME(v) acc[][TILE_VECTORS],
+GR_INLINE void NAME(tile_steps)(const int mr, const int nv, const tile_how how, NAME(v) acc[][TILE_VECTORS],
     const NAME(terms) *t)
 {
     const T *a = t->a, *lower = a + (mr > 7 ? 7 * t->a_row : 0), *b = t->b, *next = t->next;
     int64_t row = t->a_row * (int64_t)sizeof(T), three = 3 * row, five = 5 * row;
+#ifdef GR_VEC_256
+    T *keep = how == KEEP_B ? t->keep_b : how == KEEP_A ? t->keep_a : NULL;
+#endif
     AS_NEW(lower);
     AS_NEW(row);
     AS_NEW(three);
@@ -183,15 +193,28 @@ GR_INLINE void NAME(tile_steps)(const int mr, const int nv, const bool ahead, NA
     for (int64_t p = t->k; p > 0; p--, a += t->a_col, lower += t->a_col, b += t->b_row) {
         NAME(v) w[TILE_VECTORS];
         __builtin_prefetch(next);
-        if (ahead) {
+        if (how == AHEAD_TOO || how == KEEP_A)
             __builtin_prefetch(next + t->next_line);
+        if (how == AHEAD_TOO || how == KEEP_B)
             __builtin_prefetch(b + t->b_ahead);
+        if (how == AHEAD_TOO)
             __builtin_prefetch(b + t->b_ahead + (nv - 1) * NAME(lanes));
-        }
         next += t->next_step;
         UNROLL for (int v = 0; v < nv - 1; v++)
             w[v] = NAME(load)(b + v * NAME(lanes));
         w[nv - 1] = NAME(load_last)(b + (nv - 1) * NAME(lanes), t->last);
+#ifdef GR_VEC_256
+        if (how == KEEP_B) {
+            UNROLL for (int v = 0; v < nv; v++)
+                NAME(store)(keep + v * NAME(lanes), w[v]);
+            keep += nv * NAME(lanes);
+        }
+        if (how == KEEP_A) {
+            UNROLL for (int i = 0; i < mr; i += NAME(lanes))
+                NAME(store)(keep + i, NAME(load)(a + i));
+            keep += mr;
+        }
+#endif
         UNROLL for (int i = 0; i < mr; i++) {
             NAME(v) x = NAME(tile_a)(i, a, lower, row, three, five) - (NAME(v)){0};
             UNROLL for (int v = 0; v < nv; v++)
@@ -201,10 +224,20 @@ GR_INLINE void NAME(tile_steps)(const int mr, const int nv, const bool ahead, NA
 }
 GR_INLINE void NAME(tile_add)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS], const NAME(terms) *t)
 {
+#ifdef GR_VEC_256
+    if (t->keep_b) {
+        NAME(tile_steps)(mr, nv, KEEP_B, acc, t);
+        return;
+    }
+    if (t->keep_a) {
+        NAME(tile_steps)(mr, nv, KEEP_A, acc, t);
+        return;
+    }
+#endif
     if (t->b_ahead)
-        NAME(tile_steps)(mr, nv, true, acc, t);
+        NAME(tile_steps)(mr, nv, AHEAD_TOO, acc, t);
     else
-        NAME(tile_steps)(mr, nv, false, acc, t);
+        NAME(tile_steps)(mr, nv, NEXT_ONLY, acc, t);
 }
 GR_INLINE void NAME(tile_load)(const int mr, const int nv, NAME(v) acc[][TILE_VECTORS], const T *c, int64_t c_row,
     int64_t last)
