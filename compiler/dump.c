@@ -126,13 +126,42 @@ static void put_number(FILE *f, const char *name, double x)
     fprintf(f, " %s=\"%s\"", name, gr__short_text(x, 6, text));
 }
 
+enum { MEMORY_WIDTH = 1000, MEMORY_HEIGHT = 600, MEMORY_LEFT = 60, LETTER = 5 /* wide, of 8 high */ };
+static const struct {
+    const char *what, *colour;
+} phases[] = {{"forward", "#8ecae6"}, {"backward", "#ffb703"}, {"update", "#a7c957"}};
+
+/* What the colours are; addresses in some six round steps; phases. */
+static void memory_axes(FILE *f, const gr__plan *p, double x, double y)
+{
+    int64_t step = 64;
+    while (p->bytes / step > 8)
+        step *= 2;
+    const int64_t unit = step >= 1 << 20 ? 1 << 20 : step >= 1 << 10 ? 1 << 10 : 1;
+    for (int i = 0; i < 3; i++)
+        fprintf(f,
+            "<rect x=\"%d\" y=\"-22\" width=\"12\" height=\"12\" fill=\"%s\"/>"
+            "<text x=\"%d\" y=\"-12\" font-size=\"12\">%s</text>\n",
+            MEMORY_WIDTH - 270 + 90 * i, phases[i].colour, MEMORY_WIDTH - 254 + 90 * i, phases[i].what);
+    for (int64_t at = 0; at <= p->bytes; at += step) {
+        fprintf(f, "<text font-size=\"10\" text-anchor=\"end\" x=\"-4\"");
+        put_number(f, "y", MEMORY_HEIGHT - (double)at * y + 3);
+        fprintf(f, ">%lld%s</text>\n", (long long)(at / unit), unit == 1 ? " B" : unit == 1 << 10 ? " KiB" : " MiB");
+    }
+    for (int ph = 0, each = 1 + p->n_phases / 20; ph < p->n_phases; ph += each) {
+        fprintf(f, "<text font-size=\"10\"");
+        put_number(f, "x", ph * x), put_number(f, "y", MEMORY_HEIGHT + 14);
+        fprintf(f, ">%s%d</text>\n", ph ? "" : "phase ", ph);
+    }
+}
+
 /* Phases to the right, addresses upwards, a rectangle per buffer. */
 static void dump_memory(FILE *f, const gr__plan *p)
 {
-    const double width = 1000, height = 600;
+    const double width = MEMORY_WIDTH, height = MEMORY_HEIGHT;
     double x = width / (p->n_phases ? p->n_phases : 1), y = height / (double)(p->bytes ? p->bytes : 1);
-    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-10 -30 %d %d\" font-family=\"sans-serif\">\n",
-        (int)width + 20, (int)height + 60);
+    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"%d -30 %d %d\" font-family=\"sans-serif\">\n",
+        -MEMORY_LEFT, MEMORY_WIDTH + MEMORY_LEFT + 20, MEMORY_HEIGHT + 60);
     fprintf(f, "<text y=\"-12\" font-size=\"14\">%lld bytes in %d phases; lower bound %lld bytes</text>\n",
         (long long)p->bytes, p->n_phases, (long long)p->lower_bound);
     for (int i = 0; i < p->n_buffers; i++) {
@@ -140,24 +169,20 @@ static void dump_memory(FILE *f, const gr__plan *p)
         if (b->space != GR__ARENA || b->first < 0)
             continue;
         const gr__node *n = p->node[p->value[b->value].node].node;
-        static const char *const colour[] = {"#8ecae6", "#ffb703", "#a7c957"};
         fprintf(f, "<rect");
         put_number(f, "x", b->first * x), put_number(f, "y", height - (double)(b->offset + b->bytes) * y);
         put_number(f, "width", (b->last - b->first + 1) * x), put_number(f, "height", (double)b->bytes * y);
-        fprintf(f, " fill=\"%s\" stroke=\"#333\" stroke-width=\"0.5\">", colour[n->phase % 3]);
+        fprintf(f, " fill=\"%s\" stroke=\"#333\" stroke-width=\"0.5\">", phases[n->phase % 3].colour);
         fprintf(f, "<title>%%%lld %s, %lld bytes at %lld, phases %d to %d</title></rect>\n", (long long)n->id,
             n->op->name, (long long)b->bytes, (long long)b->offset, b->first, b->last);
-        if ((double)b->bytes * y < 9 || (b->last - b->first + 1) * x < 60)
+        const int letters = snprintf(NULL, 0, "%%%lld %s", (long long)n->id, n->op->name);
+        if ((double)b->bytes * y < 9 || (b->last - b->first + 1) * x < LETTER * letters + 3)
             continue;
         fprintf(f, "<text font-size=\"8\""); /* where there is room for it */
         put_number(f, "x", b->first * x + 3), put_number(f, "y", height - (double)b->offset * y - 2);
         fprintf(f, ">%%%lld %s</text>\n", (long long)n->id, n->op->name);
     }
-    for (int ph = 0, each = 1 + p->n_phases / 20; ph < p->n_phases; ph += each) {
-        fprintf(f, "<text font-size=\"10\"");
-        put_number(f, "x", ph * x), put_number(f, "y", height + 14);
-        fprintf(f, ">%d</text>\n", ph);
-    }
+    memory_axes(f, p, x, y);
     fprintf(f, "</svg>\n");
 }
 
