@@ -306,6 +306,19 @@ static void whole_numbers_are_exact_while_their_digits_have_room(void)
         }
 }
 
+static void a_sum_is_rounded_as_its_largest_partial_sum_may_be(void)
+{
+    graph g = {.kind = TAME_NUMBERS, .tape = gr_tape_new(), .batch = 1, .type = GR_F32};
+    gr_tensor *x = new_input(&g, GR_F32, GR_SHAPE(2, 2), 0, 0), *sum = gr_sum(x, .axes = GR_SHAPE(1));
+    for (int i = 0; i < 4; i++)
+        put(g.value[0], i, i % 2 ? 4096 : -4096);
+    CU_ASSERT_EQUAL(rounding(&g, sum), ldexp(1, 13 - 24));
+    CU_ASSERT_EQUAL(rounding(&g, gr_reshape(sum, GR_SHAPE(2, 1))), ldexp(1, 13 - 24));
+    CU_ASSERT_EQUAL(rounding(&g, gr_neg(sum)), 0); /* no sum */
+    CU_ASSERT_EQUAL(rounding(&g, x), 0);
+    forget(&g);
+}
+
 /* Loops too have a judge: the same steps in float64. */
 static void every_scan_has_a_value_in_float64(void)
 {
@@ -340,4 +353,5 @@ static void every_scan_has_a_value_in_float64(void)
 
 GR_SUITE("compiler/", GR_TEST(programs_compute_what_evaluation_computes), GR_TEST(every_registered_op_was_drawn),
     GR_TEST(a_planted_fault_is_found_cut_down_and_blamed), GR_TEST(every_scan_has_a_value_in_float64),
-    GR_TEST(whole_numbers_are_exact_while_their_digits_have_room))
+    GR_TEST(whole_numbers_are_exact_while_their_digits_have_room),
+    GR_TEST(a_sum_is_rounded_as_its_largest_partial_sum_may_be))
