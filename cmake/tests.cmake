@@ -17,6 +17,10 @@ if(GRAPE_SANITIZE)
 endif()
 if(GRAPE_SANITIZE MATCHES "thread") # the OpenMP runtime itself is not instrumented
     list(APPEND grape_test_environment TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1)
+    if(OpenMP_omp_LIBRARY) # where it finds Archer, which tells the sanitizer who waits for whom, from a shared library too
+        cmake_path(GET OpenMP_omp_LIBRARY PARENT_PATH grape_omp_folder)
+        list(APPEND grape_test_environment LD_LIBRARY_PATH=${grape_omp_folder})
+    endif()
 endif()
 
 file(GLOB tests CONFIGURE_DEPENDS tests/test_*.c)
