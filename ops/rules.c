@@ -22,7 +22,6 @@ const gr__rule gr__rules[] = {
     /* twice is once */
     {"relu(relu(x))", "relu(x)", false},
     {"abs(abs(x))", "abs(x)", false},
-    {"abs(square(x))", "square(x)", false},
     {"sign(sign(x))", "sign(x)", false},
     {"floor(floor(x))", "floor(x)", false},
     {"ceil(ceil(x))", "ceil(x)", false},

@@ -38,6 +38,9 @@ typedef struct {
     "%0 = input x : float32 [B, 4, 4, 1]\n%1 = input g : float32 [B, 2, 2, 1]\n%2 = constant : float32 [] = 0\n"       \
     "%3:2 = max_pool(%0) {" WINDOW "} : float32 [B, 2, 2, 1], uint8 [B, 2, 2, 1]\n"
 static const row rows[] = {
+    {"integers wrap: a square may be negative", simplify,
+        "%0 = input x : int32 [B]\n%1 = square(%0) : int32 [B]\n%2 = abs(%1) : int32 [B]\nreturn %2\n",
+        "%0 = input x : int32 [B]\n%1 = square(%0) : int32 [B]\n%2 = abs(%1) : int32 [B]\nreturn %2\n"},
     {"x + 0 is x", simplify, X "%1 = constant : float32 [] = 0\n%2 = add(%0, %1) : float32 [B, 3]\nreturn %2\n",
         X "return %0\n"},
     {"0 + x too: add is commutative", simplify,
