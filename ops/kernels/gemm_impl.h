@@ -430,6 +430,45 @@ static void NAME(groups)(const NAME(job) *j, NAME(part) *s)
     }
 }
 
+/* ---- few rows of a packed b -------------------------------------------------------------------------------------- */
+
+/* The columns of whole blocks, several blocks at a time: the sums of one are too few to be under way while each waits
+ * for the one before it. Leaves the rest of the product in j. */
+GR_INLINE void NAME(few_rows)(const int mr, const int blocks, NAME(job) *j)
+{
+    enum { w = NAME(lanes) };
+    const int64_t cols = blocks * BLOCK_VECTORS * w;
+    for (; j->n >= cols; j->n -= cols, j->b += blocks * j->b_block, j->c += cols) {
+        NAME(v) acc[TILE_ROWS][TILE_VECTORS];
+        if (j->accumulate)
+            NAME(tile_load)(mr, blocks * BLOCK_VECTORS, acc, j->c, j->c_row, w);
+        else
+            NAME(tile_zero)(mr, blocks * BLOCK_VECTORS, acc);
+        const T *a = j->a, *b = j->b;
+        for (int64_t p = 0; p < j->k; p++, a += j->a_col, b += BLOCK_VECTORS * w)
+            UNROLL for (int v = 0; v < blocks * BLOCK_VECTORS; v++) {
+                const NAME(v) x = NAME(load)(b + v / BLOCK_VECTORS * j->b_block + v % BLOCK_VECTORS * w);
+                UNROLL for (int i = 0; i < mr; i++)
+                    acc[i][v] += (a[i * j->a_row] - (NAME(v)){0}) * x;
+            }
+        NAME(tile_store)(mr, blocks * BLOCK_VECTORS, acc, j->c, j->c_row, w);
+    }
+}
+
+static void NAME(few_packed_rows)(NAME(job) *j)
+{
+    if (j->m == 1) {
+        NAME(few_rows)(1, 4, j);
+        NAME(few_rows)(1, 2, j);
+    } else if (j->m == 2) {
+        NAME(few_rows)(2, 2, j);
+    } else if (j->m == 3) {
+        NAME(few_rows)(3, 2, j);
+    }
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+
 static void NAME(product)(const gr__gemm *g)
 {
     if (g->m <= 0 || g->n <= 0)
@@ -439,7 +478,9 @@ static void NAME(product)(const gr__gemm *g)
             memset((T *)g->c + i * g->c_row, 0, (size_t)g->n * sizeof(T));
         return;
     }
-    const NAME(job) j = NAME(plan)(g);
+    NAME(job) j = NAME(plan)(g);
+    if (j.b_block)
+        NAME(few_packed_rows)(&j);
     const int64_t cuts = (j.k + K_CUT - 1) / K_CUT, cut = (j.k + cuts - 1) / cuts;
     for (int64_t k0 = 0; k0 < j.k; k0 += cut) {
         NAME(part) s = {.m = j.m, .k0 = k0, .k = j.k - k0 < cut ? j.k - k0 : cut};
