@@ -134,7 +134,7 @@ static void run_contract(const task *t, const gr__instr *in)
     gr_tile_arg y;
     resolve(t, &in->y, &y);
     const int64_t c_row = in->y.buffer < 0 ? t->cols : t->code->layout->cols;
-    const int64_t block = l->b_block ? l->b_block / l->k : 1; /* a tile begins at one: see layout.c */
+    const int64_t block = l->b_block ? l->b_block / l->k : 1; /* a tile begins at one: gemm.h */
     gr__gemm g = {.n = t->cols,
         .k = l->k,
         .a_row = l->a_row,

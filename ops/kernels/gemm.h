@@ -46,11 +46,11 @@ int64_t gr__gemm_packed_bytes(int64_t k, int64_t n, size_t elem);
 void gr__gemm_pack_f32(const gr__gemm *g, float *packed);
 void gr__gemm_pack_f64(const gr__gemm *g, double *packed);
 /* Does a product of many rows gain by a packed B here? With 16 registers tiles are small and go over B so often that it
- * is packed in any case. */
+ * is packed in any case; NEON, which has 32, counts as the base build and was not measured. */
 bool gr__gemm_packs(void);
-/* Columns of a strip that a thread should own: a whole number of tiles, few enough to leave strips for all threads. */
+/* Columns of a strip that a thread should own: whole blocks and tiles, few enough to leave strips for all threads. */
 int64_t gr__gemm_strip(void);
-/* The part of C that a thread should make in one call, where the caller may choose. */
+/* The part of C that a thread should make in one call, where the caller may choose; its columns are whole blocks. */
 typedef struct {
     int64_t rows, cols;
     int64_t least_rows;           /* instead of `rows`, where there would be few parts */
