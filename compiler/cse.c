@@ -60,7 +60,7 @@ static gr__rewritten merge(void *user, gr_tape *t, const gr__node *n, gr_tensor 
 {
     table *seen = user;
     if ((n->op->traits & (GR_EFFECT | GR_RANDOM | GR_REGION)) || n->op == &gr_op_input)
-        return GR__COPY;
+        return GR__KEEP;
     uint64_t h = hash_of(n, in);
     entry **head = &seen->bucket[h & seen->mask];
     gr_tensor *x = NULL;
@@ -68,11 +68,10 @@ static gr__rewritten merge(void *user, gr_tape *t, const gr__node *n, gr_tensor 
         if (e->hash == h && same(e->x->node, n, in))
             x = e->x;
     if (!x) {
-        x = gr__node_copy(t, n, in);
+        x = gr__node_keep(t, n->id, in);
         entry *e = gr__arena_alloc(&seen->arena, 1, sizeof *e);
         if (gr__is_bad(x) || !e)
             return GR__FAILED;
-        x->node->origin = NULL;
         *e = (entry){x, h, *head};
         *head = e;
     }
@@ -87,7 +86,7 @@ gr_status gr__pass_cse(gr__graph *g)
     while (n < g->tape->n_nodes)
         n *= 2;
     table seen = {.bucket = gr__alloc(n, sizeof(entry *)), .mask = (uint64_t)n - 1};
-    gr_status s = seen.bucket ? gr__graph_rebuild(g, merge, &seen) : GR_EMEM;
+    gr_status s = seen.bucket ? gr__graph_rewrite(g, merge, &seen) : GR_EMEM;
     gr__free(seen.bucket);
     gr__arena_free(&seen.arena);
     return s;

@@ -21,7 +21,7 @@ static gr__rewritten fold(void *user, gr_tape *t, const gr__node *n, gr_tensor *
 {
     (void)user;
     if (!is_foldable(n, in))
-        return GR__COPY;
+        return GR__KEEP;
     gr_tensor *x = gr__node_copy(t, n, in);
     if (gr__is_bad(x))
         return GR__FAILED;
@@ -48,5 +48,5 @@ static bool folds(void *user, const gr__node *n)
 
 gr_status gr__pass_fold(gr__graph *g)
 {
-    return gr__graph_any(g, folds, NULL) ? gr__graph_rebuild(g, fold, NULL) : GR_OK;
+    return gr__graph_any(g, folds, NULL) ? gr__graph_rewrite(g, fold, NULL) : GR_OK;
 }

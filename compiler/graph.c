@@ -20,6 +20,7 @@ gr_tensor *gr__node_instead(
         .attr = attr,
         .n_out = 1,
         .out = none,
+        .tape = n->tape,
         .scope = n->scope,
         .at = n->at,
         .phase = n->phase,
@@ -51,7 +52,7 @@ static bool *find_live(const gr__graph *g)
 }
 
 typedef struct {
-    gr_tensor ***of; /* per old node: its results on the new tape */
+    gr_tensor ***of; /* per old node: what its results have become */
     gr__arena arena;
 } node_map;
 
@@ -60,34 +61,33 @@ static gr_tensor *lookup(const node_map *m, const gr_tensor *x)
     return m->of[x->node->id][x->index];
 }
 
-static bool copy_node(node_map *m, gr_tape *t, const gr__node *n, gr__rewrite_fn f, void *user)
+/* Node n as the rewriting function wants it, on t: a copy if t is another tape than its own. */
+static bool rewrite_node(node_map *m, gr_tape *t, const gr__node *n, gr__rewrite_fn f, void *user)
 {
-    gr_tensor **result = gr__arena_alloc(&m->arena, n->n_out, sizeof *result);
-    gr_tensor *in[64];
+    gr_tensor **result = gr__arena_alloc(&m->arena, n->n_out, sizeof *result), *in[64];
     if (!result)
         return false;
-    m->of[n->id] = result;
     for (int i = 0; i < n->n_in; i++)
         in[i] = lookup(m, n->in[i]);
     t->phase = n->phase;
-    gr__rewritten done = f ? f(user, t, n, in, result) : GR__COPY;
-    if (done == GR__COPY) {
-        gr_tensor *x = gr__node_copy(t, n, in);
+    gr__rewritten done = f ? f(user, t, n, in, result) : GR__KEEP;
+    if (done == GR__KEEP) {
+        gr_tensor *x = t == n->tape ? gr__node_keep(t, n->id, in) : gr__node_copy(t, n, in);
         if (gr__is_bad(x))
             return false;
         x->node->origin = NULL; /* its tape may go before ours */
         for (int i = 0; i < n->n_out; i++)
             result[i] = gr_result(x, i);
-        return true;
     }
     for (int i = 0; done == GR__REPLACED && i < n->n_out; i++)
         if (gr__is_bad(result[i]))
             return false;
-    return done == GR__REPLACED;
+    m->of[n->id] = result;
+    return done != GR__FAILED;
 }
 
-/* The new tape takes the place of the old one, which is freed if it is ours. */
-static void adopt(gr__graph *g, const node_map *m, gr_tape *t, bool free_old)
+/* Inputs, outputs and commits as they are now. */
+static void adopt(gr__graph *g, const node_map *m)
 {
     for (int i = 0; i < g->n_in; i++)
         g->in[i] = lookup(m, g->in[i]);
@@ -95,9 +95,6 @@ static void adopt(gr__graph *g, const node_map *m, gr_tape *t, bool free_old)
         g->out[i] = lookup(m, g->out[i]);
     for (int i = 0; i < g->n_commit; i++)
         g->commit[i] = lookup(m, g->commit[i]);
-    if (free_old)
-        gr_tape_free(g->tape);
-    g->tape = t;
 }
 
 static bool all_live(const gr_tape *t, const bool *live)
@@ -108,31 +105,47 @@ static bool all_live(const gr_tape *t, const bool *live)
     return true;
 }
 
-static gr_status rebuild(gr__graph *g, gr__rewrite_fn f, void *user, bool free_old)
+/* What is live of the graph onto tape t, which may be its own. NULL: there was no memory for it. */
+static gr_status rebuild(gr__graph *g, gr_tape *t, gr__rewrite_fn f, void *user)
 {
+    const int64_t n = g->tape->n_nodes;
     bool *live = find_live(g);
-    if (live && !f && all_live(g->tape, live)) { /* there is nothing to leave out */
-        gr__free(live);
-        return GR_OK;
+    node_map m = {.of = gr__alloc(n + 1, sizeof *m.of)};
+    bool good = m.of && live && t, in_place = t == g->tape;
+    if (good && in_place)
+        gr__tape_rewrite(t);
+    for (int64_t id = 0; good && id < n; id++)
+        good = !live[id] || rewrite_node(&m, t, g->tape->node[id], f, user);
+    if (good) {
+        adopt(g, &m);
+        if (in_place)
+            gr__tape_rewritten(t, n);
+        g->tape = t;
     }
-    node_map m = {.of = gr__alloc(g->tape->n_nodes + 1, sizeof *m.of)};
-    gr_tape *t = gr_tape_new();
-    bool good = m.of && live && t;
-    for (int64_t id = 0; good && id < g->tape->n_nodes; id++)
-        good = !live[id] || copy_node(&m, t, g->tape->node[id], f, user);
-    if (good)
-        adopt(g, &m, t, free_old);
-    else
-        gr_tape_free(t);
     gr__free(live);
     gr__free(m.of);
     gr__arena_free(&m.arena);
     return good ? GR_OK : gr_error() != GR_OK ? gr_error() : GR_ESTATE;
 }
 
+gr_status gr__graph_rewrite(gr__graph *g, gr__rewrite_fn f, void *user)
+{
+    return rebuild(g, g->tape, f, user);
+}
+
 gr_status gr__graph_rebuild(gr__graph *g, gr__rewrite_fn f, void *user)
 {
-    return rebuild(g, f, user, true);
+    gr_tape *old = g->tape;
+    if (!f) {
+        bool *live = find_live(g), clean = live && all_live(old, live);
+        gr__free(live);
+        if (clean || !live) /* there is nothing to leave out */
+            return live ? GR_OK : GR_EMEM;
+    }
+    gr_tape *t = gr_tape_new();
+    gr_status s = rebuild(g, t, f, user);
+    gr_tape_free(s == GR_OK ? old : t);
+    return s;
 }
 
 bool gr__graph_any(const gr__graph *g, bool (*is)(void *user, const gr__node *n), void *user)
@@ -152,10 +165,10 @@ static gr__rewritten forget_overridden(
     const gr__graph *g = user;
     (void)t;
     if (n->op != &gr_op_assign)
-        return GR__COPY;
+        return GR__KEEP;
     for (int i = 0; i < g->n_commit; i++)
         if (g->commit[i]->node == n)
-            return GR__COPY;
+            return GR__KEEP;
     result[0] = in[1];
     return GR__REPLACED;
 }
@@ -198,9 +211,11 @@ gr_status gr__graph_trace(gr__graph *g, gr_tape *t, const gr_program_opts *opts)
     }
     gr__free(live);
     s = live ? s : GR_EMEM;
+    gr_tape *own = s == GR_OK ? gr_tape_new() : NULL;
     if (s == GR_OK)
-        s = rebuild(g, forget_overridden, g, false);
+        s = rebuild(g, own, forget_overridden, g);
     if (s != GR_OK) {
+        gr_tape_free(own);
         g->tape = NULL; /* the caller's */
         gr__graph_free(g);
     }

@@ -1,5 +1,5 @@
 /* compiler/graph.h: the graph level. A graph is a tape of its own with the nodes that matter: what the outputs and the
- * commits depend on. Passes make a new tape from the old one, node by node. */
+ * commits depend on. Passes make the tape anew, node by node. */
 #ifndef GRAPE_COMPILER_GRAPH_H
 #define GRAPE_COMPILER_GRAPH_H
 
@@ -18,16 +18,18 @@ typedef struct gr__graph {
 } gr__graph;
 
 /* What a rewriting function did with a node. */
-typedef enum { GR__COPY, GR__REPLACED, GR__FAILED } gr__rewritten;
-/* Called for each live node in order, with its inputs on the new tape. To replace the node, fills result[0 .. n_out).
- */
+typedef enum { GR__KEEP, GR__REPLACED, GR__FAILED } gr__rewritten;
+/* Called for each live node in order, with its inputs as they are now; n->in is what they were, and old nodes have
+ * their old numbers. To replace the node, fills result[0 .. n_out). */
 typedef gr__rewritten (*gr__rewrite_fn)(
     void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_tensor **result);
 
 /* Copies what the outputs and all assignments need onto a new tape. */
 gr_status gr__graph_trace(gr__graph *g, gr_tape *t, const gr_program_opts *opts);
+gr_status gr__graph_rewrite(gr__graph *g, gr__rewrite_fn f, void *user);
+/* The same on a new tape: f finds copies of what came before there, numbered anew, and what is left out is freed. */
 gr_status gr__graph_rebuild(gr__graph *g, gr__rewrite_fn f, void *user);
-/* Is there a node of which this is true? Asked before a rebuild that would copy every node. */
+/* Is there a node of which this is true? Asked before a pass that would go over all of them. */
 bool gr__graph_any(const gr__graph *g, bool (*is)(void *user, const gr__node *n), void *user);
 void gr__graph_free(gr__graph *g);
 /* A new node of `op` that stands where n stood: same place, layer and phase. */

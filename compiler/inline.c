@@ -91,7 +91,7 @@ static gr__rewritten inline_region(void *user, gr_tape *t, const gr__node *n, gr
         return GR__REPLACED;
     }
     if (!n->n_regions)
-        return GR__COPY;
+        return GR__KEEP;
     return (gr__loop_of(n) ? put_loop : put_body)(t, n, in, result) ? GR__REPLACED : GR__FAILED;
 }
 
@@ -104,6 +104,6 @@ static bool to_be_replaced(void *user, const gr__node *n)
 gr_status gr__pass_inline(gr__graph *g)
 {
     while (gr__graph_any(g, to_be_replaced, NULL))
-        GR_TRY(gr__graph_rebuild(g, inline_region, NULL));
+        GR_TRY(gr__graph_rewrite(g, inline_region, NULL));
     return GR_OK;
 }

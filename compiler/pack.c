@@ -138,7 +138,7 @@ static const gr_op packed_product_op = {.abi = GR_ABI,
 
 typedef struct {
     bool frozen;
-    gr_tensor **packed[2]; /* on the new tape: per node of the old one, of its result 0 and of that transposed; NULL */
+    gr_tensor **packed[2]; /* per old node: its result 0 packed, and that transposed; NULL */
 } state;
 
 /* What the product n is at batch size BATCH; false: not one that can be had packed. */
@@ -180,7 +180,7 @@ static gr__rewritten rewrite(void *user, gr_tape *t, const gr__node *n, gr_tenso
     state *s = user;
     pack_attr attr;
     if (!packs(s, n, &attr.transpose))
-        return GR__COPY;
+        return GR__KEEP;
     gr_tensor **packed = &s->packed[attr.transpose][n->in[1]->node->id];
     if (!*packed)
         *packed = gr__node_instead(t, n, &pack_op, &attr, 1, &in[1]);
@@ -195,7 +195,7 @@ gr_status gr__pass_pack(gr__graph *g, bool frozen)
         return GR_OK;
     for (int i = 0; i < 2; i++)
         s.packed[i] = gr__alloc(g->tape->n_nodes + 1, sizeof(gr_tensor *));
-    gr_status status = s.packed[0] && s.packed[1] ? gr__graph_rebuild(g, rewrite, &s) : GR_EMEM;
+    gr_status status = s.packed[0] && s.packed[1] ? gr__graph_rewrite(g, rewrite, &s) : GR_EMEM;
     gr__free(s.packed[0]);
     gr__free(s.packed[1]);
     return status;

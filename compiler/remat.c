@@ -26,8 +26,8 @@ typedef enum { NOT_READ, KEPT, AGAIN } verdict;
 typedef struct {
     gr__graph *g;
     int64_t least;
-    unsigned char *verdict; /* per node of the old tape, of its result 0 */
-    gr_tensor **copy;       /* its copy on the new tape: result 0 */
+    unsigned char *verdict; /* per old node, of its result 0 */
+    gr_tensor **now;        /* what that has become */
     gr_tensor **clone;      /* the copy of an AGAIN that the backward pass reads; NULL until it does */
 } state;
 
@@ -146,13 +146,13 @@ static bool judge(state *s)
 
 /* ---- copies ------------------------------------------------------------------------------------------------------ */
 
-/* x as the backward pass reads it; x is of the old tape. */
+/* x as the backward pass reads it; x as it was. */
 static gr_tensor *read_late(state *s, gr_tape *t, const gr_tensor *x)
 {
     const gr__node *n = x->node;
     gr_tensor *in[GR_TILE_INPUTS];
     if (s->verdict[n->id] != AGAIN)
-        return gr_result(s->copy[n->id], x->index);
+        return gr_result(s->now[n->id], x->index);
     if (!s->clone[n->id]) {
         gr__node like = *n;
         for (int i = 0; i < n->n_in; i++)
@@ -171,10 +171,9 @@ static gr__rewritten rewrite(void *user, gr_tape *t, const gr__node *n, gr_tenso
     gr_tensor *own[64];
     for (int i = 0; i < n->n_in; i++)
         own[i] = is_forward(n) ? in[i] : read_late(s, t, n->in[i]);
-    gr_tensor *x = s->copy[n->id] = gr__node_copy(t, n, own);
+    gr_tensor *x = s->now[n->id] = gr__node_keep(t, n->id, own);
     if (gr__is_bad(x))
         return GR__FAILED;
-    x->node->origin = NULL;
     for (int i = 0; i < n->n_out; i++)
         result[i] = gr_result(x, i);
     return GR__REPLACED;
@@ -188,16 +187,16 @@ gr_status gr__pass_remat(gr__graph *g, bool small_too)
         .least = small_too ? 0 : LEAST_BYTES,
     };
     s.verdict = gr__alloc(n, sizeof *s.verdict);
-    s.copy = gr__alloc(n, sizeof(gr_tensor *));
+    s.now = gr__alloc(n, sizeof(gr_tensor *));
     s.clone = gr__alloc(n, sizeof(gr_tensor *));
-    gr_status status = s.verdict && s.copy && s.clone ? GR_OK : GR_EMEM;
+    gr_status status = s.verdict && s.now && s.clone ? GR_OK : GR_EMEM;
     if (status == GR_OK) {
         find_read(&s);
         if (judge(&s))
-            status = gr__graph_rebuild(g, rewrite, &s);
+            status = gr__graph_rewrite(g, rewrite, &s);
     }
     gr__free(s.verdict);
-    gr__free(s.copy);
+    gr__free(s.now);
     gr__free(s.clone);
     return status;
 }

@@ -312,7 +312,7 @@ static gr__rewritten rewrite(void *user, gr_tape *t, const gr__node *n, gr_tenso
     state *s = user;
     match m;
     if (!may_change(n))
-        return GR__COPY;
+        return GR__KEEP;
     if (twice(n, in)) {
         result[0] = in[0];
         s->changes++;
@@ -326,7 +326,7 @@ static gr__rewritten rewrite(void *user, gr_tape *t, const gr__node *n, gr_tenso
             return GR__REPLACED;
         }
     }
-    return GR__COPY;
+    return GR__KEEP;
 }
 
 static bool can_be_simpler(void *user, const gr__node *n)
@@ -346,7 +346,7 @@ gr_status gr__pass_simplify(gr__graph *g, bool inexact)
     for (int round = 0; status == GR_OK && round < ROUNDS && s.changes && gr__graph_any(g, can_be_simpler, &s);
          round++) {
         s.changes = 0;
-        status = gr__graph_rebuild(g, rewrite, &s);
+        status = gr__graph_rewrite(g, rewrite, &s);
     }
     gr__free(s.rules);
     return status;

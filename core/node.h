@@ -132,9 +132,13 @@ gr_tensor *gr__region_node(gr_at at, const gr_op *op, const void *attr, int n_ar
     int n_regions, gr__region *const *regions);
 /* Copies a region's body onto tape t with its parameters replaced by `args`; results into out. False on failure. */
 bool gr__region_inline(gr_tape *t, const gr__region *r, gr_tensor *const *args, gr_tensor **out);
-/* Records a copy of node n on tape t with other inputs (regions are shared, constants and names copied), keeping place,
- * scope path, phase and origin. Result 0, or GR_BAD. The one way passes rebuild graphs. */
-gr_tensor *gr__node_copy(gr_tape *t, const gr__node *n, gr_tensor *const *in);
+/* Makes a tape anew out of its own nodes, which passes do: between the first and the last of these three, node `id` (of
+ * the old numbers, which old nodes have until the end) stays on the tape if gr__node_keep takes it over, with other
+ * inputs perhaps, and new nodes are recorded as ever. Both find their equals among what has come since the first, and
+ * stand in this order at last. */
+int64_t gr__tape_rewrite(gr_tape *t);
+gr_tensor *gr__node_keep(gr_tape *t, int64_t id, gr_tensor *const *in);
+void gr__tape_rewritten(gr_tape *t, int64_t before);
 /* A constant of any dtype from row-major bytes. */
 gr_tensor *gr__constant_bytes(gr_at at, gr_tape *t, gr_dtype dtype, gr_shape shape, const void *data);
 /* The scope of t with s's path, made if need be; NULL without memory. */
@@ -158,6 +162,12 @@ gr_status gr__op_own(const gr_op *op);
 
 /* Makes a node from the parts of another one (its tape and inputs apart). */
 gr_tensor *gr__node_build(gr_tape *t, const gr__node *like, int n_in, gr_tensor *const *in);
+/* Records a copy of node n on tape t with other inputs (regions are shared, constants and names copied), keeping place,
+ * scope path, phase and origin. Result 0, or GR_BAD. */
+static inline gr_tensor *gr__node_copy(gr_tape *t, const gr__node *n, gr_tensor *const *in)
+{
+    return gr__node_build(t, n, n->n_in, in);
+}
 /* The tensor of region tape t that stands for x of an enclosing tape; GR_BAD if x is of no enclosing tape. */
 gr_tensor *gr__capture(gr_tape *t, gr_tensor *x);
 /* The tape keeps the region alive. */

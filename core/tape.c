@@ -243,12 +243,11 @@ static bool same_node(const gr__node *a, const gr__node *b)
     return a->data == b->data || (a->data && b->data && memcmp(a->data, b->data, (size_t)constant_bytes(a)) == 0);
 }
 
-/* Appends a finished node, or finds its equal. NULL without memory. */
-static gr__node *commit(gr_tape *t, gr__node *n)
+/* Appends a node whose hash is known, or finds its equal. NULL without memory. */
+static gr__node *enter(gr_tape *t, gr__node *n)
 {
     bool pure = is_pure(n);
     if (pure) {
-        n->hash = node_hash(n);
         if (t->n_nodes >= t->n_buckets && !rehash(t))
             return NULL;
         for (gr__node *old = t->bucket[n->hash & (uint64_t)(t->n_buckets - 1)]; old; old = old->next_same_hash)
@@ -262,9 +261,16 @@ static gr__node *commit(gr_tape *t, gr__node *n)
         n->next_same_hash = *head;
         *head = n;
     }
-    n->id = t->n_nodes;
     t->node[t->n_nodes++] = n;
     return n;
+}
+
+/* The same of a finished new node. */
+static gr__node *commit(gr_tape *t, gr__node *n)
+{
+    n->hash = is_pure(n) ? node_hash(n) : 0;
+    n->id = t->n_nodes;
+    return enter(t, n);
 }
 
 /* A copy of an attribute struct in which equal attributes are equal bytes: padding 0, unused dimensions 0, own strings.
@@ -437,7 +443,7 @@ gr_tensor *gr__node_build(gr_tape *t, const gr__node *like, int n_in, gr_tensor 
         if (!n->out)
             return GR_BAD;
     }
-    n->scope = gr__scope_copy(t, like->scope);
+    n->scope = like->tape == t ? like->scope : gr__scope_copy(t, like->scope);
     n->phase = like->phase;
     n->origin = like->origin;
     n->clone = t->clone ? t->clone : like->clone;
@@ -462,9 +468,58 @@ gr_tensor *gr__node_build(gr_tape *t, const gr__node *like, int n_in, gr_tensor 
     return n ? &n->out[0] : GR_BAD;
 }
 
-gr_tensor *gr__node_copy(gr_tape *t, const gr__node *n, gr_tensor *const *in)
+/* ---- rewriting in place ------------------------------------------------------------------------------------------ */
+
+int64_t gr__tape_rewrite(gr_tape *t)
 {
-    return gr__node_build(t, n, n->n_in, in);
+    if (t->n_buckets)
+        memset(t->bucket, 0, (size_t)t->n_buckets * sizeof(gr__node *));
+    return t->n_nodes;
+}
+
+gr_tensor *gr__node_keep(gr_tape *t, int64_t id, gr_tensor *const *in)
+{
+    gr__node *n = t->node[id];
+    bool others = false;
+    for (int i = 0; i < n->n_in; i++) {
+        if (gr__is_bad(in[i]))
+            return GR_BAD;
+        others = others || in[i] != n->in[i];
+    }
+    if (others) {
+        const bool typed = (n->op->traits & (GR_LEAF | GR_REGION)) || same_types(n, n->n_in, in);
+        memcpy(n->in, in, (size_t)n->n_in * sizeof *n->in);
+        if (!typed && infer(n) != GR_OK)
+            return GR_BAD;
+        n->hash = is_pure(n) ? node_hash(n) : 0;
+    }
+    n = enter(t, n);
+    return n ? &n->out[0] : GR_BAD;
+}
+
+/* Takes the scope into the tape's list, behind those around it. */
+static void list_scope(gr_tape *t, gr__scope *s)
+{
+    if (s->id || !s->parent)
+        return;
+    list_scope(t, s->parent);
+    s->id = t->n_scopes++;
+    s->next = t->scopes;
+    t->scopes = s;
+}
+
+void gr__tape_rewritten(gr_tape *t, int64_t before)
+{
+    t->n_nodes -= before;
+    memmove(t->node, t->node + before, (size_t)t->n_nodes * sizeof *t->node);
+    for (gr__scope *s = t->scopes; s; s = s->next)
+        s->id = 0; /* not listed: so far in nobody's use */
+    drop_scopes(t);
+    t->n_scopes = 1;
+    for (int64_t id = 0; id < t->n_nodes; id++) {
+        t->node[id]->id = id;
+        list_scope(t, t->node[id]->scope);
+    }
 }
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */

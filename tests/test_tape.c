@@ -195,10 +195,34 @@ static void a_million_nodes_are_recorded_and_freed(void)
     gr_tape_free(t);
 }
 
+/* exp(x), tanh(x), exp(x) + tanh(x), -exp(x), with exp(x) in the place of tanh(x) and a new node before the last. */
+static void a_tape_is_made_anew_of_its_own_nodes(void)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(4), "x"), *e = gr_exp(x), *h = gr_tanh(x), *y = gr_add(e, h);
+    gr_tensor *z = gr_neg(e), *kept = gr_abs(e), *other = gr_neg(h);
+    const int64_t before = gr__tape_rewrite(t);
+    CU_ASSERT_PTR_EQUAL(gr__node_keep(t, x->node->id, NULL), x);
+    CU_ASSERT_PTR_EQUAL(gr__node_keep(t, e->node->id, &x), e);
+    CU_ASSERT_PTR_EQUAL(gr__node_keep(t, y->node->id, (gr_tensor *[]){e, e}), y);
+    gr_tensor *added = gr_sin(y);
+    CU_ASSERT_PTR_EQUAL(gr__node_keep(t, z->node->id, &e), z);
+    CU_ASSERT_PTR_EQUAL(gr__node_keep(t, other->node->id, &e), z); /* it is the same now */
+    CU_ASSERT_PTR_NOT_EQUAL(gr_abs(e), kept);                      /* which is not on the tape any more */
+    gr__tape_rewritten(t, before);
+    const gr_tensor *const order[] = {x, e, y, added, z};
+    CU_ASSERT_EQUAL_FATAL(gr_tape_size(t), 6);
+    for (int i = 0; i < 5; i++)
+        GR_EXPECT(t->node[i] == order[i]->node && t->node[i]->id == i, "node %d", i);
+    CU_ASSERT_PTR_EQUAL(y->node->in[1], e);
+    CU_ASSERT_PTR_EQUAL(gr_add(e, e), y);
+    gr_tape_free(t);
+}
+
 GR_SUITE("core/tape.c", GR_TEST(equal_pure_nodes_of_one_scope_are_one_node), GR_TEST(two_inputs_of_one_type_stay_two),
     GR_TEST(the_recorded_order_is_topological), GR_TEST(poison_passes_quietly_and_the_first_message_stays),
     GR_TEST(messages_name_the_layers_from_the_inside_out), GR_TEST(a_null_operand_is_an_error_that_names_the_argument),
     GR_TEST(tensors_of_two_tapes_do_not_mix), GR_TEST(reset_frees_what_came_after_the_mark),
     GR_TEST(gr_dim_gives_a_marker_for_the_batch), GR_TEST(a_variable_reads_as_what_was_assigned_last),
     GR_TEST(assign_wants_a_variable_and_its_type), GR_TEST(a_scalar_must_be_exact_in_integer_dtypes),
-    GR_TEST(a_million_nodes_are_recorded_and_freed))
+    GR_TEST(a_million_nodes_are_recorded_and_freed), GR_TEST(a_tape_is_made_anew_of_its_own_nodes))
