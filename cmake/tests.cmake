@@ -15,6 +15,10 @@ set(grape_test_timeout 300) # of a machine that is busy with other work
 if(GRAPE_SANITIZE)
     set(grape_test_timeout 600) # several times slower
 endif()
+if(GRAPE_EMULATE_AVX512)
+    set(grape_test_timeout 600)
+    list(APPEND grape_test_environment OPENBLAS_CORETYPE=Haswell) # core/blas.c would have it take AVX-512 on AMD
+endif()
 if(GRAPE_SANITIZE MATCHES "thread") # the OpenMP runtime itself is not instrumented
     list(APPEND grape_test_environment TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1)
     if(OpenMP_omp_LIBRARY) # where it finds Archer, which tells the sanitizer who waits for whom, from a shared library too

@@ -10,7 +10,8 @@
 #define GR_POOL_ONCE
 typedef int32_t mask_f32 __attribute__((vector_size(VECTOR_BYTES))); /* per lane all ones or zeros, or a tap's number */
 typedef int64_t mask_f64 __attribute__((vector_size(VECTOR_BYTES)));
-#if defined(GR_VEC_512) || defined(GR_VEC_256) /* gcc 12 would convert one lane after the other */
+/* gcc 12 would convert one lane after the other */
+#if defined(GR_VEC_256) || (defined(GR_VEC_512) && !defined(GR_EMULATE_AVX512))
 #define WIDEN_f32(x, p) __asm__("vpmovzxbd %1, %0" : "=v"(x) : "m"(p))
 #define WIDEN_f64(x, p) __asm__("vpmovzxbq %1, %0" : "=v"(x) : "m"(p))
 #else

@@ -240,7 +240,10 @@ GR_INLINE vf vf_ceil(vf x)
 
 GR_INLINE vf vf_sqrt(vf x)
 {
-#if defined(GR_VEC_512) || defined(GR_VEC_256)
+#if defined(GR_VEC_512) && defined(GR_EMULATE_AVX512)
+    for (int i = 0; i < GR_W; i++)
+        x[i] = sqrtf(x[i]);
+#elif defined(GR_VEC_512) || defined(GR_VEC_256)
     __asm__("vsqrtps %1, %0" : "=v"(x) : "v"(x));
 #elif defined(__SSE2__)
     __asm__("sqrtps %1, %0" : "=x"(x) : "x"(x));
