@@ -47,6 +47,36 @@ foreach(source ${tests})
     endif()
 endforeach()
 
+# ---- what GRAPE_MINIMAL changes, in every build -------------------------------------------------------------------------
+# The files that ask for it or for OpenMP are compiled for it and linked before the archive, which gives the rest, with
+# none of the libraries that it goes without.
+if(NOT GRAPE_MINIMAL AND NOT GRAPE_SANITIZE)
+    set(minimal_sources "")
+    foreach(source ${sources})
+        file(STRINGS ${source} asks REGEX "GRAPE_MINIMAL|_OPENMP|omp_|pragma omp" LIMIT_COUNT 1)
+        if(asks)
+            list(APPEND minimal_sources ${source})
+        endif()
+    endforeach()
+    add_library(grape_minimal OBJECT ${minimal_sources})
+    target_include_directories(grape_minimal PUBLIC ${PROJECT_SOURCE_DIR})
+    target_compile_definitions(grape_minimal
+        PUBLIC GRAPE_MINIMAL $<TARGET_PROPERTY:grape_settings,INTERFACE_COMPILE_DEFINITIONS>)
+    target_compile_options(grape_minimal PUBLIC -Wno-unknown-pragmas)
+    foreach(name test_fit test_idx test_info test_io_memory test_npz test_out_of_memory test_profile test_safetensors
+            test_team test_thread)
+        add_executable(minimal_${name} tests/${name}.c)
+        set_target_properties(minimal_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+        target_link_libraries(minimal_${name} PRIVATE grape_minimal grape_harness $<TARGET_FILE:grape_static>
+            Threads::Threads ${CMAKE_DL_LIBS} m)
+        add_dependencies(minimal_${name} grape_static)
+        set(only $<$<STREQUAL:${name},test_out_of_memory>:readers_and_writers>) # the rest of it takes long
+        add_test(NAME minimal_${name} COMMAND minimal_${name} ${only})
+        set_tests_properties(minimal_${name} PROPERTIES ENVIRONMENT "${grape_test_environment}"
+            TIMEOUT ${grape_test_timeout})
+    endforeach()
+endif()
+
 # ---- tests of the house itself ---------------------------------------------------------------------------------------
 add_test(NAME tidy COMMAND ${PROJECT_SOURCE_DIR}/tools/tidy)
 add_test(NAME tidy_rules COMMAND ${PROJECT_SOURCE_DIR}/tests/tidy_rules.sh ${PROJECT_SOURCE_DIR}/tools/tidy)
