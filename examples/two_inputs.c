@@ -24,24 +24,23 @@ static const gr_layer_kind SameDigit_kind = {
     .name = "SameDigit", .size = sizeof(SameDigit_spec), .fields = same_digit_fields, .call_n = same_digit};
 #define SameDigit(...) GR_SPEC(SameDigit, .units = __VA_ARGS__)
 
-enum { PAIRS = 50000 };
-
-/* Every other pair shows the same digit. The images are chosen by row, none is copied twice. */
+/* As many pairs as images, every other of the same digit. The images are chosen by row, none is copied twice. */
 static void pairs(const gr_dataset *d, gr_array **left, gr_array **right, gr_array **same)
 {
     const uint8_t *label = gr_array_data(d->y_train);
-    int64_t rows = gr_array_dim(d->x_train, 0), *a = malloc(PAIRS * sizeof *a), *b = malloc(PAIRS * sizeof *b);
-    *same = gr_array_new(GR_F32, GR_SHAPE(PAIRS, 1));
+    const int64_t rows = gr_array_dim(d->x_train, 0);
+    int64_t *a = malloc((size_t)rows * sizeof *a), *b = malloc((size_t)rows * sizeof *b);
+    *same = gr_array_new(GR_F32, GR_SHAPE(rows, 1));
     float *y = *same ? gr_array_data(*same) : NULL;
-    for (int64_t i = 0; a && b && y && i < PAIRS; i++) {
+    for (int64_t i = 0; a && b && y && i < rows; i++) {
         a[i] = i * 7919 % rows; /* primes: no pair comes twice */
         b[i] = (i * 104729 + 1) % rows;
         while ((label[a[i]] == label[b[i]]) != (i % 2 == 0))
             b[i] = (b[i] + 1) % rows;
         y[i] = i % 2 == 0;
     }
-    *left = a && b ? gr_array_gather(d->x_train, a, PAIRS) : NULL;
-    *right = a && b ? gr_array_gather(d->x_train, b, PAIRS) : NULL;
+    *left = a && b ? gr_array_gather(d->x_train, a, rows) : NULL;
+    *right = a && b ? gr_array_gather(d->x_train, b, rows) : NULL;
     free(a), free(b);
 }
 
