@@ -94,9 +94,11 @@ gr__access gr__operand(const gr__plan *p, int node, int i)
         a.shape = p->value[x].shape;
         row_major(a.shape, a.stride);
         a.same = true;
+        a.node = p->value[a.value].node;
         return a;
     }
     a.value = follow(p, a.value, a.shape, a.stride, &a.offset);
+    a.node = p->value[a.value].node;
     a.same = same_elements(p, &a);
     return a;
 }

@@ -147,8 +147,12 @@ static bool others_wait(const state *s, int a, int b)
 static int merge_lists(const draft *a, const draft *b, int *out)
 {
     int n = 0, i = 0, k = 0;
-    while (i < a->n || k < b->n)
-        out[n++] = k == b->n || (i < a->n && a->node[i] < b->node[k]) ? a->node[i++] : b->node[k++];
+    while (i < a->n && k < b->n)
+        out[n++] = a->node[i] < b->node[k] ? a->node[i++] : b->node[k++];
+    while (i < a->n)
+        out[n++] = a->node[i++];
+    while (k < b->n)
+        out[n++] = b->node[k++];
     return n;
 }
 
@@ -180,6 +184,14 @@ static bool too_early(const gr__plan *p, const edge *e)
     return a->phase == GR_PHASE_FORWARD && !a->clone && b->clone;
 }
 
+/* Is what the edge carries an operand of a product? That comes from outside in any group. */
+static bool feeds_product(const gr__plan *p, const edge *e)
+{
+    const gr__pnode *to = &p->node[e->to];
+    return to->work == GR__CONTRACT &&
+           (p->value[to->operand[0]].node == e->from || p->value[to->operand[1]].node == e->from);
+}
+
 static gr_status try_edge(state *s, edge *e, bool *changed)
 {
     int a = s->order.group[e->from], b = s->order.group[e->to], list[2 * GR__GROUP_NODES];
@@ -190,6 +202,9 @@ static gr_status try_edge(state *s, edge *e, bool *changed)
     draft *x = &s->group[a], *y = &s->group[b];
     gr__layout layout;
     if (a == b)
+        return GR_OK;
+    e->why = "L2: a product's operand is made in the group";
+    if (feeds_product(s->p, e))
         return GR_OK;
     e->why = "GRAPE_GROUP_LIMIT is reached";
     if (s->merges >= s->limit)

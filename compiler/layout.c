@@ -61,9 +61,13 @@ typedef struct {
     const int *node;
     gr__layout *l;
     const char *why;
+    int whole;           /* the form of what varies along all of the domain */
     bool sums, products; /* are there any? */
     bool formed, by_row; /* forms are known, and which order they were tried in */
-    signed char from[GR__GROUP_NODES][GR__OPERANDS]; /* of all but products: which node of the set made each input */
+    const gr__pnode *at[GR__GROUP_NODES];
+    unsigned char n_in[GR__GROUP_NODES]; /* operands read tile by tile: none of a product's */
+    signed char from[GR__GROUP_NODES][GR__OPERANDS]; /* and which node of the set makes each, or -1 */
+    unsigned char last[GR__GROUP_NODES]; /* the last that reads it so, or itself */
 } set;
 
 static int member(const set *s, int node)
@@ -74,17 +78,12 @@ static int member(const set *s, int node)
 
 static const gr__pnode *at(const set *s, int i)
 {
-    return &s->p->node[s->node[i]];
+    return s->at[i];
 }
 
 static int64_t count_of(const set *s, int value)
 {
     return s->p->value[value].count;
-}
-
-static int whole(const gr__layout *l)
-{
-    return (l->rows > 1 ? GR__ROWS : 0) | (l->cols > 1 ? GR__COLS : 0);
 }
 
 static int64_t form_size(const gr__layout *l, int form)
@@ -103,7 +102,7 @@ static bool operands_fit(set *s, int i, int form)
 {
     const gr__pnode *n = at(s, i);
     gr__layout *l = s->l;
-    for (int k = 0; k < n->node->n_in; k++) {
+    for (int k = 0; k < s->n_in[i]; k++) {
         const gr__access *a = &n->access[k];
         int from = s->from[i][k];
         if (from < 0 || (a->same && l->form[from] == form))
@@ -125,7 +124,7 @@ static bool elementwise_form(set *s, int i)
     const int first_col[] = {3, 2, 1, 0}, first_row[] = {3, 1, 2, 0};
     s->why = "L2: shapes do not fit one domain of rows and columns";
     for (int k = 0; k < 4; k++) {
-        int f = (l->kind == GR__ROW ? first_row : first_col)[k] & whole(l);
+        int f = (l->kind == GR__ROW ? first_row : first_col)[k] & s->whole;
         if (form_size(l, f) == n && operands_fit(s, i, f)) {
             l->form[i] = (unsigned char)f;
             return true;
@@ -163,8 +162,8 @@ static bool reduce_form(set *s, int i)
     int root = n->access[0].value, from = s->from[i][0], form = -1;
     int64_t in = count_of(s, root), leading, trailing;
     for (int f = 3; f >= 0 && form < 0; f--)
-        if (form_size(l, f & whole(l)) == in && (from < 0 || l->form[from] == (f & whole(l))))
-            form = f & whole(l);
+        if (form_size(l, f & s->whole) == in && (from < 0 || l->form[from] == (f & s->whole)))
+            form = f & s->whole;
     s->why = "L2: the axes summed over are neither the rows nor the columns";
     if (form < 0 || !summed_axes(n->low, &leading, &trailing))
         return false;
@@ -185,7 +184,7 @@ static bool contract_form(set *s, int i)
     if (member(s, s->p->value[n->operand[0]].node) >= 0 || member(s, s->p->value[n->operand[1]].node) >= 0)
         return false;
     s->why = "L2: a product of another size";
-    l->form[i] = (unsigned char)whole(l);
+    l->form[i] = (unsigned char)s->whole;
     return n->low->groups * n->low->m == l->rows && n->low->n == l->cols;
 }
 
@@ -208,56 +207,44 @@ static bool forms(set *s)
 /* ---- kinds ------------------------------------------------------------------------------------------------------- */
 
 /* Axes along which tasks are cut. */
-static int cut(const gr__layout *l)
+static int cut(const set *s)
 {
     static const int of[] = {[GR__MAP] = 3, [GR__ROW] = GR__ROWS, [GR__COL] = GR__COLS, [GR__ALL] = 0};
-    return of[l->kind] & whole(l);
+    return of[s->l->kind] & s->whole;
 }
 
 /* Reductions: which are partial, and does anybody in the set read one that is? */
 static bool partials_fit(set *s)
 {
     gr__layout *l = s->l;
+    const int across = cut(s);
+    bool any = false;
     for (int i = 0; i < s->n; i++) {
-        l->partial[i] = at(s, i)->work == GR__REDUCE && (l->reduced[i] & cut(l));
-        int form = l->partial[i] ? l->form[i] | (l->reduced[i] & cut(l)) : l->form[i];
+        l->partial[i] = at(s, i)->work == GR__REDUCE && (l->reduced[i] & across);
+        int form = l->partial[i] ? l->form[i] | (l->reduced[i] & across) : l->form[i];
         s->why = "L4: a small value would be computed by every task";
-        if (form && (form & cut(l)) != cut(l))
+        if (form && (form & across) != across)
             return false;
-        if (!form && cut(l) && at(s, i)->work != GR__TILE)
+        if (!form && across && at(s, i)->work != GR__TILE)
             return false;
-        for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT; k++) {
-            int from = s->from[i][k];
-            s->why = "L2: a sum is used in the group that is cut along its axis";
-            if (from >= 0 && l->partial[from])
+        s->why = "L2: a sum is used in the group that is cut along its axis";
+        for (int k = 0; k < s->n_in[i] && any; k++)
+            if (s->from[i][k] >= 0 && l->partial[s->from[i][k]])
                 return false;
-        }
+        any = any || l->partial[i];
     }
     return true;
-}
-
-static bool has_tile(const set *s, int i)
-{
-    return s->l->form[i] == whole(s->l) && !gr__as_if_read(at(s, i));
 }
 
 /* Whole tiles that live at one time: made in the group, read later in it. Memory operands need none. */
 static int live_tiles(const set *s)
 {
-    int last[GR__GROUP_NODES], dying[GR__GROUP_NODES] = {0}, live = 0, most = 0;
-    for (int i = 0; i < s->n; i++) {
-        last[i] = i;
-        for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT; k++) {
-            int from = s->from[i][k];
-            if (from >= 0)
-                last[from] = i;
-        }
-    }
-    for (int i = 0; i < s->n; i++)
-        dying[last[i]] += has_tile(s, i);
-    for (int i = 0; i < s->n; i++) {
-        live += has_tile(s, i);
+    int dying[GR__GROUP_NODES] = {0}, live = 0, most = 0;
+    for (int i = 0; i < s->n; i++) { /* nobody reads it before it is made */
+        const bool has_tile = s->l->form[i] == s->whole && !gr__as_if_read(at(s, i));
+        live += has_tile;
         most = live > most ? live : most;
+        dying[s->last[i]] += has_tile;
         live -= dying[i];
     }
     return most;
@@ -268,7 +255,7 @@ static int streams(const set *s)
 {
     int seen[GR__GROUP_NODES * GR_TILE_INPUTS], n = 0;
     for (int i = 0; i < s->n; i++)
-        for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT && !gr__as_if_read(at(s, i)); k++) {
+        for (int k = 0; k < s->n_in[i] && !gr__as_if_read(at(s, i)); k++) {
             int value = at(s, i)->access[k].value, from = s->from[i][k], q = 0;
             if ((from >= 0 && !gr__as_if_read(at(s, from))) || count_of(s, value) < s->l->rows * s->l->cols)
                 continue;
@@ -367,16 +354,14 @@ static bool tile_size(set *s)
     return tiles * l->tile_rows * l->tile_cols * elem <= L2_BYTES;
 }
 
-/* Does a sum over these axes have a reader in the set? */
-static bool used_sum(const set *s, int axes)
+/* The axes summed over by those that have a reader in the set. */
+static int used_sums(const set *s)
 {
+    int axes = 0;
     for (int i = 0; i < s->n && s->sums; i++)
-        for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT; k++) {
-            int from = s->from[i][k];
-            if (from >= 0 && at(s, from)->work == GR__REDUCE && (s->l->reduced[from] & axes))
-                return true;
-        }
-    return false;
+        if (at(s, i)->work == GR__REDUCE && s->last[i] != i)
+            axes |= s->l->reduced[i];
+    return axes;
 }
 
 static bool any_sum(const set *s, int axes)
@@ -411,7 +396,8 @@ static bool choose_kind(set *s)
     l->kind = GR__MAP;
     if (!forms(s))
         return false;
-    bool by_row = used_sum(s, GR__ROWS), by_col = used_sum(s, GR__COLS);
+    const int used = used_sums(s);
+    bool by_row = used & GR__ROWS, by_col = used & GR__COLS;
     bool small = l->rows * l->cols <= SMALL && work_of(s) <= 3 * SMALL;
     if (small || (by_row && by_col))
         if (l->rows * l->cols <= SMALL && try_kind(s, GR__ALL))
@@ -475,11 +461,20 @@ static int64_t wanted_cols(const set *s, int i)
     return n->border - 1;
 }
 
+/* Who makes what is read, and who reads what is made. */
 static void find_makers(set *s)
 {
-    for (int i = 0; i < s->n; i++)
-        for (int k = 0; k < at(s, i)->node->n_in && at(s, i)->work != GR__CONTRACT; k++)
-            s->from[i][k] = (signed char)member(s, s->p->value[at(s, i)->access[k].value].node);
+    for (int i = 0; i < s->n; i++) {
+        const gr__pnode *n = at(s, i);
+        s->n_in[i] = n->work == GR__CONTRACT ? 0 : (unsigned char)n->node->n_in;
+        s->last[i] = (unsigned char)i;
+        for (int k = 0; k < s->n_in[i]; k++) {
+            const int from = member(s, n->access[k].node);
+            s->from[i][k] = (signed char)from;
+            if (from >= 0)
+                s->last[from] = (unsigned char)i;
+        }
+    }
 }
 
 /* Nothing known but the domain. */
@@ -488,6 +483,7 @@ static void start_layout(set *s, int64_t rows, int64_t cols)
     gr__layout *l = s->l;
     l->rows = rows;
     l->cols = cols;
+    s->whole = (rows > 1 ? GR__ROWS : 0) | (cols > 1 ? GR__COLS : 0);
     l->f64 = at(s, 0)->f64;
     memset(l->reduced, 0, (size_t)s->n * sizeof *l->reduced);
     s->formed = false;
@@ -505,11 +501,11 @@ bool gr__layout_of(const gr__plan *p, int n, const int *node, gr__layout *out, c
     if (n > GR__GROUP_NODES)
         return false;
     for (int i = 0; i < n; i++) {
-        const gr__pnode *q = at(&s, i);
+        const gr__pnode *q = s.at[i] = &p->node[node[i]];
         int64_t count = count_of(&s, q->work == GR__REDUCE ? q->access[0].value : q->value);
         most = count > most ? count : most;
         *why = "one compute type: float32 and float64 do not mix in a group";
-        if (q->f64 != at(&s, 0)->f64)
+        if (q->f64 != p->node[node[0]].f64)
             return false;
         p->place[node[i]] = i;
         examples = examples || q->examples;

@@ -28,6 +28,7 @@ typedef enum {
 /* How an operand is read: element i of the consumer's shape lies at offset + sum stride[k] i[k] of a root value. */
 typedef struct gr__access {
     int value; /* a root */
+    int node;  /* that makes it */
     bool same; /* element i is element i of the value */
     int64_t offset;
     gr_shape shape; /* of the consumer */
