@@ -22,9 +22,10 @@ static const gr__pairs *pairs(void)
 
 gr_tile_fn gr__tile_pair(gr_tile_fn inner, gr_tile_fn outer, int at)
 {
+    const gr_tile_fn *tile = gr__tiles_f32();
     for (int i = 0; i < GR__PAIR_INNER; i++)
-        for (int k = 0; k < GR__PAIR_OUTER && inner == gr__tile_f32(inners[i]); k++)
-            if (outer == gr__tile_f32(outers[k].op) && (outers[k].at < 0 || outers[k].at == at))
+        for (int k = 0; k < GR__PAIR_OUTER && inner == tile[inners[i]]; k++)
+            if (outer == tile[outers[k].op] && (outers[k].at < 0 || outers[k].at == at))
                 return pairs()->pair[i][k];
     return NULL;
 }

@@ -23,8 +23,12 @@ enum {
     GR__TILE_COUNT
 };
 
-/* The kernel of a row; never NULL, except for integer ops. */
-gr_tile_fn gr__tile_f32(int row);
+/* The kernel of a row; never NULL, except for integer ops. All of the float ones. */
+const gr_tile_fn *gr__tiles_f32(void);
+static inline gr_tile_fn gr__tile_f32(int row)
+{
+    return gr__tiles_f32()[row];
+}
 gr_tile_fn gr__tile_f64(int row);
 /* All float kernels of one instruction set; NULL if this build or machine has none. For tests. */
 const gr_tile_fn *gr__tiles_of(gr_isa isa);

@@ -29,9 +29,9 @@ const gr_tile_fn *gr__tiles_of(gr_isa isa)
     return gr__cpu_has(isa) ? tiles(isa) : NULL;
 }
 
-gr_tile_fn gr__tile_f32(int row)
+const gr_tile_fn *gr__tiles_f32(void)
 {
-    return tiles(gr__cpu_isa())[row];
+    return tiles(gr__cpu_isa());
 }
 
 static bool dense(const gr_tile_arg *x, int64_t cols)
