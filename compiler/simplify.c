@@ -4,10 +4,10 @@
 #include "compiler/graph.h"
 #include "ops/rules.h"
 #include <math.h>
-#include <stdlib.h>
+#include <pthread.h>
 #include <string.h>
 
-enum { ROUNDS = 8, PARTS = 16 };
+enum { ROUNDS = 8, PARTS = 16, MOST_RULES = 64 };
 
 /* A pattern as a tree in an array, root first. */
 typedef struct {
@@ -25,7 +25,7 @@ typedef struct {
 typedef struct {
     pattern from, to;
     bool inexact, usable; /* an op that does not exist (a build without it) leaves the rule out */
-    int next; /* of a root op with the same hash, or n_rules */
+    int next; /* of a root op with the same hash, or -1 */
 } rule;
 
 enum { HEADS = 64 }; /* a power of two */
@@ -90,27 +90,26 @@ static int parse(pattern *p, const char **s)
     return me;
 }
 
-/* head[h] is the first rule whose root op has hash h, or *n. */
-static rule *read_rules(int *n, int *head)
+static rule rules[MOST_RULES];
+static int head[HEADS]; /* the first rule whose root op has this hash, or -1 */
+static pthread_once_t rules_are_read = PTHREAD_ONCE_INIT;
+
+static void read_rules(void)
 {
-    int count = 0;
-    while (gr__rules[count].pattern)
-        count++;
-    rule *r = gr__alloc(count + 1, sizeof *r);
-    for (int i = 0; r && i < count; i++) {
-        const char *from = gr__rules[i].pattern, *to = gr__rules[i].replacement;
-        r[i].inexact = gr__rules[i].inexact;
-        r[i].usable = parse(&r[i].from, &from) == 0 && parse(&r[i].to, &to) == 0;
+    int n = 0;
+    for (; n < MOST_RULES && gr__rules[n].pattern; n++) {
+        const char *from = gr__rules[n].pattern, *to = gr__rules[n].replacement;
+        rules[n].inexact = gr__rules[n].inexact;
+        rules[n].usable = parse(&rules[n].from, &from) == 0 && parse(&rules[n].to, &to) == 0;
     }
+    GR_ASSERT(!gr__rules[n].pattern);
     for (unsigned h = 0; h < HEADS; h++)
-        head[h] = count;
-    for (int i = count - 1; r && i >= 0; i--) {
-        int *first = &head[head_of(r[i].from.part[0].op)];
-        r[i].next = *first;
+        head[h] = -1;
+    for (int i = n - 1; i >= 0; i--) {
+        int *first = &head[head_of(rules[i].from.part[0].op)];
+        rules[i].next = *first;
         *first = i;
     }
-    *n = count;
-    return r;
 }
 
 /* ---- matching ---------------------------------------------------------------------------------------------------- */
@@ -168,22 +167,30 @@ static bool all_fit(const pattern *p, const part *q, gr_tensor *const *in, match
     return true;
 }
 
-static bool inputs_fit(const pattern *p, int at, const gr_op *op, gr_tensor *const *in, match *m)
+/* As they are, or the two of a commutative op crossed. */
+typedef struct {
+    bool straight, crossed;
+} ways;
+
+static ways possible(const pattern *p, const part *q, gr_tensor *const *in)
 {
-    const part *q = &p->part[at];
-    bool swaps = q->n_in == 2 && (op->traits & GR_COMMUTATIVE), straight = true;
-    gr_tensor *const crossed[] = {swaps ? in[1] : NULL, swaps ? in[0] : NULL};
+    ways w = {true, q->n_in == 2 && (q->op->traits & GR_COMMUTATIVE)};
     for (int i = 0; i < q->n_in; i++) {
-        straight = straight && may_fit(&p->part[q->in[i]], in[i]);
-        swaps = swaps && may_fit(&p->part[q->in[i]], crossed[i]);
+        w.straight = w.straight && may_fit(&p->part[q->in[i]], in[i]);
+        w.crossed = w.crossed && may_fit(&p->part[q->in[i]], in[1 - i]);
     }
-    if (!swaps)
-        return straight && all_fit(p, q, in, m);
+    return w;
+}
+
+static bool inputs_fit(const pattern *p, const part *q, ways w, gr_tensor *const *in, match *m)
+{
+    if (!w.crossed)
+        return w.straight && all_fit(p, q, in, m);
     match before = *m;
-    if (straight && all_fit(p, q, in, m))
+    if (w.straight && all_fit(p, q, in, m))
         return true;
     *m = before;
-    return all_fit(p, q, crossed, m);
+    return all_fit(p, q, (gr_tensor *[]){in[1], in[0]}, m);
 }
 
 static bool fits(const pattern *p, int at, gr_tensor *x, match *m)
@@ -204,7 +211,7 @@ static bool fits(const pattern *p, int at, gr_tensor *x, match *m)
                exponent > -100 && exponent < 100;
     case OP:
         if (x->node->op != q->op || x->index != q->result || x->node->n_in != q->n_in ||
-            !inputs_fit(p, at, q->op, x->node->in, m))
+            !inputs_fit(p, q, possible(p, q, x->node->in), x->node->in, m))
             return false;
         if (q->op->attr_size)
             m->with_attr[m->n_with_attr++] = x->node;
@@ -270,8 +277,6 @@ static gr_tensor *build(const pattern *p, int at, gr_tape *t, const gr__node *n,
 /* ---- the pass ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    rule *rules;
-    int n_rules, head[HEADS];
     bool inexact;
     int64_t changes;
 } state;
@@ -287,16 +292,19 @@ static bool twice(const gr__node *n, gr_tensor *const *in)
            (!n->op->attr_size || memcmp(in[0]->node->attr, n->attr, n->op->attr_size) == 0) && takes_place(in[0], n);
 }
 
-/* The first that fits of rule i and those after it with such a root, or n_rules. */
+/* The first that fits of rule i and those after it with such a root, or -1. */
 static int fitting(const state *s, int i, const gr__node *n, gr_tensor *const *in, match *m)
 {
-    for (; i < s->n_rules; i = s->rules[i].next) {
-        const rule *r = &s->rules[i];
-        if (r->from.part[0].op != n->op || !r->usable || (r->inexact && !s->inexact) ||
-            r->from.part[0].n_in != n->n_in)
+    for (; i >= 0; i = rules[i].next) {
+        const rule *r = &rules[i];
+        const part *root = &r->from.part[0];
+        if (root->op != n->op || !r->usable || (r->inexact && !s->inexact) || root->n_in != n->n_in)
+            continue;
+        const ways w = possible(&r->from, root, in);
+        if (!w.straight && !w.crossed)
             continue;
         *m = (match){.with_attr = {n}, .n_with_attr = n->op->attr_size > 0};
-        if (inputs_fit(&r->from, 0, n->op, in, m))
+        if (inputs_fit(&r->from, root, w, in, m))
             break;
     }
     return i;
@@ -318,8 +326,8 @@ static gr__rewritten rewrite(void *user, gr_tape *t, const gr__node *n, gr_tenso
         s->changes++;
         return GR__REPLACED;
     }
-    for (int i = s->head[head_of(n->op)]; (i = fitting(s, i, n, in, &m)) < s->n_rules; i = s->rules[i].next) {
-        gr_tensor *x = build(&s->rules[i].to, 0, t, n, &m);
+    for (int i = head[head_of(n->op)]; (i = fitting(s, i, n, in, &m)) >= 0; i = rules[i].next) {
+        gr_tensor *x = build(&rules[i].to, 0, t, n, &m);
         if (takes_place(x, n)) {
             result[0] = x;
             s->changes++;
@@ -333,21 +341,18 @@ static bool can_be_simpler(void *user, const gr__node *n)
 {
     const state *s = user;
     match m;
-    return may_change(n) &&
-           (twice(n, n->in) || fitting(s, s->head[head_of(n->op)], n, n->in, &m) < s->n_rules);
+    return may_change(n) && (twice(n, n->in) || fitting(s, head[head_of(n->op)], n, n->in, &m) >= 0);
 }
 
 gr_status gr__pass_simplify(gr__graph *g, bool inexact)
 {
-    state s = {.inexact = inexact};
-    s.rules = read_rules(&s.n_rules, s.head);
-    gr_status status = s.rules ? GR_OK : GR_EMEM;
-    s.changes = 1;
+    state s = {.inexact = inexact, .changes = 1};
+    gr_status status = GR_OK;
+    pthread_once(&rules_are_read, read_rules);
     for (int round = 0; status == GR_OK && round < ROUNDS && s.changes && gr__graph_any(g, can_be_simpler, &s);
          round++) {
         s.changes = 0;
         status = gr__graph_rewrite(g, rewrite, &s);
     }
-    gr__free(s.rules);
     return status;
 }
