@@ -162,8 +162,12 @@ static void dump_memory(FILE *f, const gr__plan *p)
     double x = width / (p->n_phases ? p->n_phases : 1), y = height / (double)(p->bytes ? p->bytes : 1);
     fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"%d -30 %d %d\" font-family=\"sans-serif\">\n",
         -MEMORY_LEFT, MEMORY_WIDTH + MEMORY_LEFT + 20, MEMORY_HEIGHT + 60);
-    fprintf(f, "<text y=\"-12\" font-size=\"14\">%lld bytes in %d phases; lower bound %lld bytes</text>\n",
-        (long long)p->bytes, p->n_phases, (long long)p->lower_bound);
+    char bytes[40], least[40];
+    fprintf(f, "<rect x=\"%d\" y=\"-30\" width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n", -MEMORY_LEFT);
+    fprintf(f,
+        "<text y=\"-12\" font-size=\"14\">%s in %d phase%s; lower bound %s<title>%lld and %lld bytes</title></text>\n",
+        gr__bytes_text((double)p->bytes, bytes, sizeof bytes), p->n_phases, p->n_phases == 1 ? "" : "s",
+        gr__bytes_text((double)p->lower_bound, least, sizeof least), (long long)p->bytes, (long long)p->lower_bound);
     for (int i = 0; i < p->n_buffers; i++) {
         const gr__buffer *b = &p->buffer[i];
         if (b->space != GR__ARENA || b->first < 0)

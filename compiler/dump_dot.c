@@ -38,14 +38,33 @@ static bool draw_leaf(gr__dot *d, const gr__plan *p, int node)
     return true;
 }
 
+/* "64 tasks, 7.56 ms planned" */
+static const char *work_text(const gr__step *s, char *text, size_t size)
+{
+    const double us = s->task_ns * (double)s->tasks / 1e3;
+    char number[GR__NUMBER_TEXT];
+    gr__short_text(us < 1e3 ? us : us / 1e3, 4, number);
+    snprintf(text, size, "%lld task%s, %s %s planned", (long long)s->tasks, s->tasks == 1 ? "" : "s", number,
+        us < 1e3 ? "us" : "ms");
+    return text;
+}
+
+/* The title, and below it what colours and edges mean. */
+static void begin(gr__dot *d, const char *title, const char *edges)
+{
+    char text[300];
+    snprintf(text, sizeof text, "%.150s\nblue: forward, orange: backward, green: update\n%s", title, edges);
+    gr__dot_begin(d, text, "");
+}
+
 static void draw_group(gr__dot *d, const gr__plan *p, int group)
 {
     const gr__group *g = &p->group[group];
     const gr__step *s = g->step >= 0 ? &p->step[g->step] : NULL;
-    char id[24], label[200], us[GR__NUMBER_TEXT];
+    char id[24], label[200], work[80];
     snprintf(id, sizeof id, "g%d", group);
-    snprintf(label, sizeof label, "phase %d: %s\n%lld tasks, %s us planned", s ? s->phase : -1, s ? s->name : "",
-        s ? (long long)s->tasks : 0, gr__short_text(s ? s->task_ns * (double)s->tasks / 1e3 : 0, 4, us));
+    snprintf(label, sizeof label, "phase %d: %s\n%s", s ? s->phase : -1, s ? s->name : "",
+        s ? work_text(s, work, sizeof work) : "");
     gr__dot_cluster(d, id, label, "");
     for (int i = 0; i < g->n_nodes; i++)
         draw_node(d, p, g->node[i]);
@@ -119,17 +138,17 @@ static void draw_box(gr__dot *d, const gr__plan *p, int group, const double *fro
     const gr__group *g = &p->group[group];
     const gr__step *s = &p->step[g->step];
     const char *first = NULL, *last = NULL;
-    char id[24], label[600], bytes[40], style[160];
+    char id[24], label[600], bytes[40], style[160], work[80];
     int phase = 0;
     for (int i = 0; i < g->n_nodes; i++) {
         const gr__node *n = p->node[g->node[i]].node;
-        last = n->scope->name ? n->scope->name : last;
+        last = n->scope->name && *n->scope->name ? n->scope->name : last;
         first = first ? first : last;
         phase = (int)n->phase > phase ? (int)n->phase : phase;
     }
-    size_t n = (size_t)snprintf(label, sizeof label, "phase %d: %s\n%.80s%s%.80s\n%lld tasks, %s us planned", s->phase,
-        s->name, first ? first : "", first && first != last ? " .. " : "", first && first != last ? last : "",
-        (long long)s->tasks, gr__short_text(s->task_ns * (double)s->tasks / 1e3, 4, (char[GR__NUMBER_TEXT]){0}));
+    size_t n = (size_t)snprintf(label, sizeof label, "phase %d: %s%s%.80s%s%.80s\n%s", s->phase, s->name,
+        first ? "\n" : "", first ? first : "", first != last ? " .. " : "", first != last ? last : "",
+        work_text(s, work, sizeof work));
     for (int k = 0; k < p->n_groups && n < sizeof label - 80; k++)
         if (from[k] > 0 && is_far(p, k, group))
             n += (size_t)snprintf(label + n, sizeof label - n, "\nand %s of phase %d",
@@ -146,7 +165,7 @@ static char *folded_dot(const gr__plan *p, const char *title)
     double *from = gr__alloc(p->n_groups + 1, sizeof *from);
     if (!from)
         return NULL;
-    gr__dot_begin(&d, title, "");
+    begin(&d, title, "an edge is what goes through memory");
     for (int s = 0; s < p->n_steps; s++) {
         char a[24], b[24], text[40];
         int group = p->step[s].group;
@@ -173,7 +192,7 @@ char *gr__groups_dot(const gr__plan *p, const char *title)
     bool *drawn = gr__alloc(p->n_nodes + 1, sizeof *drawn);
     if (!drawn)
         return NULL;
-    gr__dot_begin(&d, title, "");
+    begin(&d, title, "a bold edge goes through memory");
     for (int id = 0; id < p->n_nodes; id++)
         drawn[id] = draw_leaf(&d, p, id) || p->node[id].group >= 0;
     for (int ph = 0; ph < p->n_phases; ph++)

@@ -455,9 +455,12 @@ static void dumps_show_every_stage(void)
     file_has(inside, "09-compact.txt", "%1 = exp(%0)");
     file_has(inside, "09-compact.dot", "digraph");
     file_has(inside, "groups.dot", "cluster");
+    file_has(inside, "groups.dot", "\\nblue: forward");
+    file_has(inside, "groups.dot", "\\n1 task, ");
     file_has(inside, "plan.txt", "B = 4: 2 nodes, 1 groups, 1 steps, 1 phases");
     file_has(inside, "plan.txt", "  b0: 48 bytes, input x\n");
     file_has(inside, "memory.svg", "<rect");
+    file_has(inside, "memory.svg", " in 1 phase; lower bound ");
     CU_ASSERT_EQUAL(gr_program_dump(p, "/nowhere/at/all"), GR_EIO);
     gr_error_clear();
     gr_program_free(p), gr_tape_free(t);
