@@ -1,8 +1,6 @@
 /* compiler/cse.c: equal pure nodes become one, whatever layer they are of. A tape does this within one layer already.
  * Recomputed copies (clone) are equal only among themselves. */
 #include "compiler/graph.h"
-#include "core/size.h"
-#include <string.h>
 
 typedef struct entry {
     gr_tensor *x;
@@ -15,57 +13,16 @@ typedef struct {
     uint64_t mask;
 } table;
 
-static uint64_t mix(uint64_t h, uint64_t x)
-{
-    h = (h ^ x) * UINT64_C(0x9E3779B97F4A7C15);
-    return h ^ (h >> 29);
-}
-
-static int64_t constant_bytes(const gr__node *n)
-{
-    return n->data ? gr_shape_size(n->out[0].shape) * gr_dtype_size(n->out[0].dtype) : 0;
-}
-
-static uint64_t hash_bytes(uint64_t h, const void *data, int64_t bytes)
-{
-    const unsigned char *p = data;
-    for (int64_t i = 0; i < bytes; i++)
-        h = mix(h, p[i]);
-    return h;
-}
-
-static uint64_t hash_of(const gr__node *n, gr_tensor *const *in)
-{
-    uint64_t h = mix((uint64_t)(uintptr_t)n->op, (uint64_t)n->clone);
-    h = mix(h, (uint64_t)(uintptr_t)n->variable);
-    h = hash_bytes(h, n->attr, (int64_t)n->op->attr_size);
-    for (int i = 0; i < n->n_in; i++)
-        h = mix(h, (uint64_t)(uintptr_t)in[i]);
-    return hash_bytes(h, n->data, constant_bytes(n));
-}
-
-static bool same(const gr__node *a, const gr__node *n, gr_tensor *const *in)
-{
-    if (a->op != n->op || a->clone != n->clone || a->variable != n->variable || a->n_in != n->n_in ||
-        a->out[0].dtype != n->out[0].dtype || !gr_shape_equal(a->out[0].shape, n->out[0].shape))
-        return false;
-    for (int i = 0; i < n->n_in; i++)
-        if (a->in[i] != in[i])
-            return false;
-    return (!n->op->attr_size || memcmp(a->attr, n->attr, n->op->attr_size) == 0) &&
-           (!n->data || memcmp(a->data, n->data, (size_t)constant_bytes(n)) == 0);
-}
-
 static gr__rewritten merge(void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_tensor **result)
 {
     table *seen = user;
     if ((n->op->traits & (GR_EFFECT | GR_RANDOM | GR_REGION)) || n->op == &gr_op_input)
         return GR__KEEP;
-    uint64_t h = hash_of(n, in);
+    uint64_t h = gr__node_hash(n, in, NULL);
     entry **head = &seen->bucket[h & seen->mask];
     gr_tensor *x = NULL;
     for (const entry *e = *head; e && !x; e = e->next)
-        if (e->hash == h && same(e->x->node, n, in))
+        if (e->hash == h && gr__nodes_equal(e->x->node, n, in))
             x = e->x;
     if (!x) {
         x = gr__node_keep(t, n->id, in);

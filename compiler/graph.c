@@ -52,38 +52,42 @@ static bool *find_live(const gr__graph *g)
 }
 
 typedef struct {
-    gr_tensor ***of; /* per old node: what its results have become */
+    gr_tensor ***of;    /* per old node: what its results have become; NULL: they are what they were */
+    gr_tensor **result; /* of one node */
     gr__arena arena;
 } node_map;
 
 static gr_tensor *lookup(const node_map *m, const gr_tensor *x)
 {
-    return m->of[x->node->id][x->index];
+    gr_tensor **now = m->of[x->node->id];
+    return now ? now[x->index] : &x->node->out[x->index];
 }
 
 /* Node n as the rewriting function wants it, on t: a copy if t is another tape than its own. */
 static bool rewrite_node(node_map *m, gr_tape *t, const gr__node *n, gr__rewrite_fn f, void *user)
 {
-    gr_tensor **result = gr__arena_alloc(&m->arena, n->n_out, sizeof *result), *in[64];
-    if (!result)
-        return false;
+    gr_tensor *in[64];
     for (int i = 0; i < n->n_in; i++)
         in[i] = lookup(m, n->in[i]);
     t->phase = n->phase;
-    gr__rewritten done = f ? f(user, t, n, in, result) : GR__KEEP;
+    gr__rewritten done = f ? f(user, t, n, in, m->result) : GR__KEEP;
+    if (done == GR__FAILED)
+        return false;
     if (done == GR__KEEP) {
         gr_tensor *x = t == n->tape ? gr__node_keep(t, n->id, in) : gr__node_copy(t, n, in);
         if (gr__is_bad(x))
             return false;
         x->node->origin = NULL; /* its tape may go before ours */
+        if (x->node == n)
+            return true;
         for (int i = 0; i < n->n_out; i++)
-            result[i] = gr_result(x, i);
+            m->result[i] = gr_result(x, i);
     }
-    for (int i = 0; done == GR__REPLACED && i < n->n_out; i++)
-        if (gr__is_bad(result[i]))
+    for (int i = 0; i < n->n_out; i++)
+        if (gr__is_bad(m->result[i]))
             return false;
-    m->of[n->id] = result;
-    return done != GR__FAILED;
+    m->of[n->id] = gr__arena_copy(&m->arena, m->result, n->n_out * (int64_t)sizeof *m->result);
+    return m->of[n->id] != NULL;
 }
 
 /* Inputs, outputs and commits as they are now. */
@@ -111,7 +115,11 @@ static gr_status rebuild(gr__graph *g, gr_tape *t, gr__rewrite_fn f, void *user)
     const int64_t n = g->tape->n_nodes;
     bool *live = find_live(g);
     node_map m = {.of = gr__alloc(n + 1, sizeof *m.of)};
-    bool good = m.of && live && t, in_place = t == g->tape;
+    int most_results = 1;
+    for (int64_t id = 0; id < n; id++)
+        most_results = g->tape->node[id]->n_out > most_results ? g->tape->node[id]->n_out : most_results;
+    m.result = gr__arena_alloc(&m.arena, most_results, sizeof *m.result);
+    bool good = m.of && m.result && live && t, in_place = t == g->tape;
     if (good && in_place)
         gr__tape_rewrite(t);
     for (int64_t id = 0; good && id < n; id++)

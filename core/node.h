@@ -168,6 +168,9 @@ static inline gr_tensor *gr__node_copy(gr_tape *t, const gr__node *n, gr_tensor 
 {
     return gr__node_build(t, n, n->n_in, in);
 }
+/* Are a, and b with these inputs, the same but for their scopes? What is has one hash. */
+bool gr__nodes_equal(const gr__node *a, const gr__node *b, gr_tensor *const *in);
+uint64_t gr__node_hash(const gr__node *n, gr_tensor *const *in, const gr__scope *scope);
 /* The tensor of region tape t that stands for x of an enclosing tape; GR_BAD if x is of no enclosing tape. */
 gr_tensor *gr__capture(gr_tape *t, gr_tensor *x);
 /* The tape keeps the region alive. */

@@ -216,27 +216,27 @@ static int64_t constant_bytes(const gr__node *n)
     return bytes;
 }
 
-static uint64_t node_hash(const gr__node *n)
+uint64_t gr__node_hash(const gr__node *n, gr_tensor *const *in, const gr__scope *scope)
 {
-    uint64_t h = mix((uint64_t)(uintptr_t)n->op, (uint64_t)(uintptr_t)n->scope);
+    uint64_t h = mix((uint64_t)(uintptr_t)n->op, (uint64_t)(uintptr_t)scope);
     h = mix(mix(h, (uint64_t)n->clone), (uint64_t)(uintptr_t)n->variable);
     if (n->op->attr_size)
         h = hash_bytes(h, n->attr, n->op->attr_size);
     for (int i = 0; i < n->n_in; i++)
-        h = mix(h, (uint64_t)(uintptr_t)n->in[i]);
+        h = mix(h, (uint64_t)(uintptr_t)in[i]);
     if (n->data)
         h = hash_bytes(mix(h, n->out[0].dtype), n->data, (size_t)constant_bytes(n));
     return h;
 }
 
-static bool same_node(const gr__node *a, const gr__node *b)
+bool gr__nodes_equal(const gr__node *a, const gr__node *b, gr_tensor *const *in)
 {
-    if (a->hash != b->hash || a->op != b->op || a->scope != b->scope || a->n_in != b->n_in || a->clone != b->clone ||
-        a->variable != b->variable || a->n_out != b->n_out || a->out[0].dtype != b->out[0].dtype ||
+    if (a->op != b->op || a->n_in != b->n_in || a->clone != b->clone || a->variable != b->variable ||
+        a->n_out != b->n_out || a->out[0].dtype != b->out[0].dtype ||
         !gr_shape_equal(a->out[0].shape, b->out[0].shape))
         return false;
     for (int i = 0; i < a->n_in; i++)
-        if (a->in[i] != b->in[i])
+        if (a->in[i] != in[i])
             return false;
     if (a->op->attr_size && memcmp(a->attr, b->attr, a->op->attr_size) != 0)
         return false;
@@ -251,7 +251,7 @@ static gr__node *enter(gr_tape *t, gr__node *n)
         if (t->n_nodes >= t->n_buckets && !rehash(t))
             return NULL;
         for (gr__node *old = t->bucket[n->hash & (uint64_t)(t->n_buckets - 1)]; old; old = old->next_same_hash)
-            if (same_node(old, n))
+            if (old->hash == n->hash && old->scope == n->scope && gr__nodes_equal(old, n, n->in))
                 return old;
     }
     if (!room((void **)&t->node, t->n_nodes, &t->cap_nodes, sizeof *t->node))
@@ -268,7 +268,7 @@ static gr__node *enter(gr_tape *t, gr__node *n)
 /* The same of a finished new node. */
 static gr__node *commit(gr_tape *t, gr__node *n)
 {
-    n->hash = is_pure(n) ? node_hash(n) : 0;
+    n->hash = is_pure(n) ? gr__node_hash(n, n->in, n->scope) : 0;
     n->id = t->n_nodes;
     return enter(t, n);
 }
@@ -491,7 +491,7 @@ gr_tensor *gr__node_keep(gr_tape *t, int64_t id, gr_tensor *const *in)
         memcpy(n->in, in, (size_t)n->n_in * sizeof *n->in);
         if (!typed && infer(n) != GR_OK)
             return GR_BAD;
-        n->hash = is_pure(n) ? node_hash(n) : 0;
+        n->hash = is_pure(n) ? gr__node_hash(n, n->in, n->scope) : 0;
     }
     n = enter(t, n);
     return n ? &n->out[0] : GR_BAD;
