@@ -346,11 +346,19 @@ static void need(gr__plan *p, int value)
     p->node[p->value[p->value[value].root].node].live = true;
 }
 
-static void need_inputs(gr__plan *p, int id)
+static bool need_inputs(gr__plan *p, int id)
 {
     gr__pnode *n = &p->node[id];
-    for (int i = n->work == GR__ASSIGN ? 1 : 0; i < n->node->n_in; i++)
-        need(p, n->work == GR__CONTRACT ? n->operand[i] : gr__operand(p, id, i).value);
+    const bool reads_through = n->work == GR__TILE || n->work == GR__VIEW || n->work == GR__REDUCE;
+    if (reads_through && !n->access &&
+        !(n->access = gr__arena_alloc(&p->arena, n->node->n_in, sizeof *n->access)))
+        return false;
+    for (int i = n->work == GR__ASSIGN ? 1 : 0; i < n->node->n_in; i++) {
+        if (reads_through)
+            n->access[i] = gr__operand(p, id, i);
+        need(p, gr__read_value(p, id, i));
+    }
+    return true;
 }
 
 /* A view of integers is no tile: unless every consumer reads through it, its eval makes it. That may be true of the
@@ -361,22 +369,25 @@ static bool integer_views(gr__plan *p)
     for (int id = 0; id < p->n_nodes; id++)
         if (p->node[id].work == GR__VIEW && p->node[id].live && is_int(p->value[p->node[id].value].dtype)) {
             p->node[id].work = GR__OPAQUE;
+            p->node[id].access = NULL;
             changed = true;
         }
     return changed;
 }
 
-static void find_live(gr__plan *p)
+static bool find_live(gr__plan *p)
 {
+    bool good = true;
     for (int id = 0; id < p->n_nodes; id++)
         p->node[id].live = p->node[id].work == GR__LEAF;
     for (int i = 0; i < p->graph->n_out; i++)
         need(p, gr__value_of(p, p->graph->out[i]));
     for (int i = 0; i < p->graph->n_commit; i++)
         need(p, gr__value_of(p, p->graph->commit[i]));
-    for (int id = p->n_nodes - 1; id >= 0; id--)
+    for (int id = p->n_nodes - 1; id >= 0 && good; id--)
         if (p->node[id].live && p->node[id].work != GR__LEAF)
-            need_inputs(p, id);
+            good = need_inputs(p, id);
+    return good;
 }
 
 /* Data that follows from the inputs alone, no variable among them, can be checked before anything is updated. */
@@ -424,17 +435,8 @@ gr_status gr__plan_bind(gr__plan *p)
     if (!find_early_checks(p))
         return GR_EMEM;
     do
-        find_live(p);
-    while (integer_views(p));
-    for (int id = 0; id < p->n_nodes; id++) {
-        gr__pnode *n = &p->node[id];
-        if (!n->live || (n->work != GR__TILE && n->work != GR__VIEW && n->work != GR__REDUCE))
-            continue;
-        n->access = gr__arena_alloc(&p->arena, n->node->n_in, sizeof *n->access);
-        if (!n->access)
+        if (!find_live(p))
             return GR_EMEM;
-        for (int i = 0; i < n->node->n_in; i++)
-            n->access[i] = gr__operand(p, id, i);
-    }
+    while (integer_views(p));
     return GR_OK;
 }

@@ -110,6 +110,7 @@ typedef struct {
     int *stack;
     bool *seen;
     int *first_reader, *reader; /* per value: the nodes that read it */
+    int n_fallible, *fallible;  /* groups that may fail */
 } order;
 
 static void put_after(order *o, int early, int late)
@@ -136,6 +137,12 @@ static bool list_readers(order *o)
     return true;
 }
 
+static bool may_fail(const gr__plan *p, int group)
+{
+    const gr__group *g = &p->group[group];
+    return g->opaque && gr__may_fail(&p->node[g->node[0]]);
+}
+
 static bool start_order(order *o)
 {
     const gr__plan *p = o->p;
@@ -143,8 +150,12 @@ static bool start_order(order *o)
     o->next = gr__alloc((int64_t)p->n_groups * o->words + 1, sizeof *o->next);
     o->stack = gr__alloc(p->n_groups + 1, sizeof *o->stack);
     o->seen = gr__alloc(p->n_groups + 1, sizeof *o->seen);
-    if (!o->next || !o->stack || !o->seen || !list_readers(o))
+    o->fallible = gr__alloc(p->n_groups + 1, sizeof *o->fallible);
+    if (!o->next || !o->stack || !o->seen || !o->fallible || !list_readers(o))
         return false;
+    for (int k = 0; k < p->n_groups; k++)
+        if (may_fail(p, k))
+            o->fallible[o->n_fallible++] = k;
     for (int id = 0; id < p->n_nodes; id++) {
         const gr__pnode *n = &p->node[id];
         for (int i = 0; n->group >= 0 && i < n->node->n_in; i++) {
@@ -172,12 +183,6 @@ static void find_later(order *o, int g)
                 o->seen[k] = true;
             }
     }
-}
-
-static bool may_fail(const gr__plan *p, int group)
-{
-    const gr__group *g = &p->group[group];
-    return g->opaque && gr__may_fail(&p->node[g->node[0]]);
 }
 
 static int form_in(const gr__group *g, int node)
@@ -217,8 +222,8 @@ static bool readers_allow(order *o, int leaf, int group, int form)
     const gr__plan *p = o->p;
     bool one_task = !cut_axes(p->group[group].layout);
     find_later(o, group);
-    for (int k = 0; k < p->n_groups; k++)
-        if (o->seen[k] && may_fail(p, k))
+    for (int k = 0; k < o->n_fallible; k++)
+        if (o->seen[o->fallible[k]])
             return false;
     for (int k = leaf < 0 ? 0 : o->first_reader[leaf]; leaf >= 0 && k < o->first_reader[leaf + 1]; k++) {
         int id = o->reader[k], g = p->node[id].group;
@@ -231,9 +236,9 @@ static bool readers_allow(order *o, int leaf, int group, int form)
 static void settle(order *o, int leaf, int group)
 {
     const gr__plan *p = o->p;
-    for (int k = 0; k < p->n_groups; k++)
-        if (k != group && may_fail(p, k))
-            put_after(o, k, group);
+    for (int k = 0; k < o->n_fallible; k++)
+        if (o->fallible[k] != group)
+            put_after(o, o->fallible[k], group);
     for (int k = leaf < 0 ? 0 : o->first_reader[leaf]; leaf >= 0 && k < o->first_reader[leaf + 1]; k++)
         if (p->node[o->reader[k]].group != group)
             put_after(o, p->node[o->reader[k]].group, group);
@@ -271,6 +276,7 @@ static gr_status assignments(gr__plan *p)
     gr__free(o.next);
     gr__free(o.stack);
     gr__free(o.seen);
+    gr__free(o.fallible);
     gr__free(o.first_reader);
     gr__free(o.reader);
     return good ? GR_OK : GR_EMEM;

@@ -16,8 +16,8 @@ typedef enum { GR__I_LOAD, GR__I_TILE, GR__I_REDUCE, GR__I_CONTRACT, GR__I_EVAL,
 
 typedef struct {
     int buffer;       /* -1: scratch */
-    int64_t offset;   /* bytes into scratch; elements into the buffer */
     int form;         /* scratch: which way it varies */
+    int64_t offset;   /* bytes into scratch; elements into the buffer */
     int64_t row, col; /* buffer: steps per row and column of the domain */
 } gr__place;
 

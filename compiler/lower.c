@@ -101,11 +101,12 @@ static void touch(lowering *b, int value, bool write)
     s->bytes += (double)(b->p->value[value].count * gr_dtype_size(b->p->value[value].dtype));
 }
 
-static void emit(lowering *b, gr__instr in)
+static void emit(lowering *b, const gr__instr *in)
 {
-    in.rows = b->d.rows;
-    in.cols = b->d.cols;
-    b->code->instr[b->code->n++] = in;
+    gr__instr *put = &b->code->instr[b->code->n++];
+    *put = *in;
+    put->rows = b->d.rows;
+    put->cols = b->d.cols;
 }
 
 /* ---- operands ---------------------------------------------------------------------------------------------------- */
@@ -153,7 +154,7 @@ static gr__place outer_operand(lowering *b, const gr__access *a, int form)
     if (old >= 0)
         return b->code->instr[old].y;
     in.y = new_slot(b, in.form);
-    emit(b, in);
+    emit(b, &in);
     return in.y;
 }
 
@@ -218,36 +219,36 @@ static bool old_value_still_read(const lowering *b, int i, int buffer)
 }
 
 /* Gives an instruction its place to write to, emits it, and the STORE it may need. */
-static void finish(lowering *b, int i, gr__instr in)
+static void finish(lowering *b, int i, gr__instr *in)
 {
     const gr__layout *l = b->l;
     int value = b->p->node[b->g->node[i]].value, buffer = b->p->value[value].buffer;
     bool everywhere = (l->form[i] & cut(l)) != cut(l); /* every task computes it: the first one stores it */
-    in.form = l->form[i];
-    in.name = b->p->node[b->g->node[i]].node->op->name;
+    in->form = l->form[i];
+    in->name = b->p->node[b->g->node[i]].node->op->name;
     if (buffer >= 0)
         touch(b, value, true);
     if (buffer >= 0 && !everywhere && !old_value_still_read(b, i, buffer) &&
         b->p->value[value].dtype == compute_type(b)) {
-        in.y = b->made[i] = in_memory(b, buffer, in.form);
+        in->y = b->made[i] = in_memory(b, buffer, in->form);
         emit(b, in);
         return;
     }
-    in.y = b->made[i] = new_slot(b, in.form);
+    in->y = b->made[i] = new_slot(b, in->form);
     emit(b, in);
     if (buffer < 0)
         return;
     gr__instr store = {.op = GR__I_STORE,
         .once = everywhere,
-        .form = in.form,
+        .form = in->form,
         .n_x = 1,
-        .x = {in.y},
-        .y = in_memory(b, buffer, in.form),
+        .x = {in->y},
+        .y = in_memory(b, buffer, in->form),
         .dtype = b->p->value[value].dtype};
     if (b->p->buffer[buffer].space == GR__VARIABLE)
         b->late[b->n_late++] = store;
     else
-        emit(b, store);
+        emit(b, &store);
 }
 
 static void lower_tile(lowering *b, int i)
@@ -261,32 +262,32 @@ static void lower_tile(lowering *b, int i)
             gr__instr load = load_of(b, a, b->l->form[i]);
             if (load.form == b->l->form[i]) { /* brings it where it has to go */
                 touch(b, a->value, false);
-                finish(b, i, load);
+                finish(b, i, &load);
                 return;
             }
         }
     }
     for (int k = 0; k < in.n_x; k++)
         in.x[k] = operand(b, i, k);
-    finish(b, i, in);
+    finish(b, i, &in);
 }
 
 /* The same of a sum: if it is cut, each task has a result of its own. */
-static void finish_sum(lowering *b, int i, gr__instr in)
+static void finish_sum(lowering *b, int i, gr__instr *in)
 {
     int partial = b->g->partial[i];
     if (partial < 0) {
         finish(b, i, in);
         return;
     }
-    in.form = b->l->form[i];
-    in.name = b->p->node[b->g->node[i]].node->op->name;
-    in.parts = b->l->reduced[i] & cut(b->l);
-    in.moments = in.op == GR__I_REDUCE && in.reduce == GR_REDUCE_VARIANCE;
-    in.y = in_memory(b, b->p->value[partial].buffer, in.form);
+    in->form = b->l->form[i];
+    in->name = b->p->node[b->g->node[i]].node->op->name;
+    in->parts = b->l->reduced[i] & cut(b->l);
+    in->moments = in->op == GR__I_REDUCE && in->reduce == GR_REDUCE_VARIANCE;
+    in->y = in_memory(b, b->p->value[partial].buffer, in->form);
     touch(b, partial, true);
     if (b->l->kind == GR__EXAMPLE && b->l->block_rows < b->l->tile_rows) { /* later blocks make theirs apart first */
-        int64_t bytes = form_rows(b, in.form) * form_cols(b, in.form) * (b->l->f64 ? 8 : 4) * (in.moments ? 3 : 1);
+        int64_t bytes = form_rows(b, in->form) * form_cols(b, in->form) * (b->l->f64 ? 8 : 4) * (in->moments ? 3 : 1);
         b->code->kernel_scratch = bytes > b->code->kernel_scratch ? bytes : b->code->kernel_scratch;
     }
     emit(b, in);
@@ -312,7 +313,7 @@ static void lower_reduce(lowering *b, int i)
         touch(b, value, false);
         in.x[0] = in_memory(b, b->p->value[value].buffer, in.input_form);
     }
-    finish_sum(b, i, in);
+    finish_sum(b, i, &in);
 }
 
 /* Space for an eval of as many examples as a task has. */
@@ -343,9 +344,9 @@ static gr_status lower_eval(lowering *b, int i)
             touch(b, n->value + k, true);
     eval_scratch(b, o);
     if (n->sums_examples)
-        finish_sum(b, i, in);
+        finish_sum(b, i, &in);
     else
-        finish(b, i, in);
+        finish(b, i, &in);
     return GR_OK;
 }
 
@@ -376,7 +377,7 @@ static void lower_contract(lowering *b, int i)
             b->code->kernel_scratch = bytes > b->code->kernel_scratch ? bytes : b->code->kernel_scratch;
         }
     b->step->flops += 2 * (double)b->l->rows * (double)b->l->cols * (double)n->low->k;
-    finish(b, i, in);
+    finish(b, i, &in);
 }
 
 /* ---- order ------------------------------------------------------------------------------------------------------- */
@@ -476,7 +477,7 @@ static gr_status lower_nodes(lowering *b)
             lower_tile(b, i);
     }
     for (int i = 0; i < b->n_late; i++)
-        emit(b, b->late[i]);
+        emit(b, &b->late[i]);
     gr__join_pairs(b->code, b->n_slots);
     return hoist(b) ? GR_OK : GR_EMEM;
 }
