@@ -11,9 +11,11 @@ enum {
     MAP_TILE = 2048,      /* elements of an elementwise tile */
     WIDE_DEPTH = 256,
     WIDE_TILES = 32,
-    PANEL_ROWS = 48, /* of a product's row panel, where there are enough */
-    MANY = 1 << 16,  /* elements: more than few strips should do */
-    STRIPS = 8,      /* tasks wanted at least */
+    PANEL_ROWS = 48,       /* of a product's row panel, where there are enough */
+    MANY = 1 << 16,        /* elements: more than few strips should do */
+    STRIPS = 8,            /* tasks wanted at least, */
+    PACKED_TASKS = 16,     /* of a product by a packed b, */
+    PACKED_WORK = 1 << 19, /* if each has that many multiply-adds, about 12 us */
 };
 
 /* ---- operands in two dimensions ---------------------------------------------------------------------------------- */
@@ -288,13 +290,35 @@ static int64_t depth(const set *s)
     return k;
 }
 
+/* Do all products have a packed b? */
+static bool packed(const set *s)
+{
+    for (int i = 0; i < s->n; i++)
+        if (at(s, i)->work == GR__CONTRACT && !at(s, i)->low->b_block)
+            return false;
+    return true;
+}
+
+/* Columns of a product's tasks. One whose b is packed copies nothing, so it may be narrow: then a thread that begins
+ * late holds up less, and the sums are still in the first cache when bias and relu come. */
+static int64_t part_cols(const set *s, const gr__gemm_part *part, int64_t k)
+{
+    const int64_t r = s->l->rows, c = s->l->cols, rows = clamp(part->rows, 1, r), strip = gr__gemm_strip();
+    int64_t cols = part->cols;
+    while (packed(s) && cols >= 2 * strip && divided(r, rows) * divided(c, cols) < PACKED_TASKS &&
+           rows * clamp(cols, 1, c) * k >= PACKED_WORK)
+        cols /= 2;
+    return clamp(cols, 1, c);
+}
+
 /* Of a product that is not cut to strips or panels, with what follows it. A wide tile goes along whole rows, which a
  * prefetcher follows and which lie on few pages: narrow ones, down a matrix whose rows are 2 KiB, made a transformer's
  * step a tenth slower, and twice as slow where addresses are slow to translate. Sums too long for that part of b to
  * stay in L2 are better off with few columns. */
-static void product_tile(gr__layout *l, int64_t k)
+static void product_tile(const set *s, int64_t k)
 {
     const gr__gemm_part *part = gr__gemm_parts();
+    gr__layout *l = s->l;
     const int64_t r = l->rows, c = l->cols, cols = clamp(part->wide_cols, 1, c);
     const int64_t bytes = (l->full_tiles ? l->full_tiles : 1) * (l->f64 ? 8 : 4);
     const int64_t most = clamp(L2_BYTES / (cols * bytes), 1, part->wide_rows);
@@ -308,7 +332,8 @@ static void product_tile(gr__layout *l, int64_t k)
     l->tile_rows = clamp(part->rows, 1, r);
     if (part->least_rows == part->rows)
         return;
-    if (divided(r, part->rows) * divided(c, part->cols) < STRIPS)
+    l->tile_cols = part_cols(s, part, k);
+    if (divided(r, part->rows) * divided(c, l->tile_cols) < STRIPS)
         l->tile_rows = clamp(part->least_rows, 1, r);
     l->tile_rows = clamp(L2_BYTES / (l->tile_cols * bytes), 1, l->tile_rows);
     l->tile_rows = divided(r, divided(r, l->tile_rows)); /* nearly equal ones */
@@ -343,7 +368,7 @@ static bool tile_size(set *s)
     }
     default:
         if (product) {
-            product_tile(l, depth(s));
+            product_tile(s, depth(s));
             break;
         }
         fits = clamp(MAP_BYTES / (elem * (tiles + streams(s) + 1)) / 64 * 64, 256, MAP_TILE);

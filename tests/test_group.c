@@ -2,6 +2,7 @@
 #include "autograd/grad.h"
 #include "compiler/layout.h"
 #include "core/mem.h"
+#include "ops/kernels/gemm.h"
 #include "ops/ops.h"
 #include "tests/harness.h"
 #include <math.h>
@@ -143,6 +144,48 @@ static void a_sum_over_everything_is_cut_into_partial_sums(void)
     gr_tape_free(t);
 }
 
+/* The tasks of x w, w packed. */
+static int64_t tasks_of_packed(int64_t rows, int64_t k, int64_t cols)
+{
+    gr_tape *t = gr_tape_new();
+    gr_tensor *x = gr_input(t, GR_F32, GR_SHAPE(GR_BATCH, k), "x");
+    gr_tensor *y = gr_relu(gr_matmul(x, weight(t, GR_SHAPE(k, cols))));
+    planned p = {0};
+    int64_t tasks = 0;
+    if (GR_EXPECT(gr__graph_trace(&p.graph, t, &(gr_program_opts){.inputs = {x}, .outputs = {y}}) == GR_OK &&
+                      gr__pass_pack(&p.graph, true) == GR_OK,
+            "%s", gr_error_message()) &&
+        (p.plan = gr__plan_new(&p.graph, rows, 2, 0)))
+        for (int i = 0; i < p.plan->n_steps; i++)
+            if (strncmp(p.plan->step[i].name, "map", 3) == 0)
+                tasks += p.plan->step[i].tasks;
+    plan_free(&p);
+    gr_tape_free(t);
+    forget_weights();
+    return tasks;
+}
+
+static void products_by_a_packed_weight_have_tasks_to_share(void)
+{
+    static const struct {
+        const char *why;
+        int64_t rows, k, cols, tasks;
+    } cases[] = {
+        {"of all rows and few columns", 128, 784, 512, 16},
+        {"and fewer rows, if there are few columns", 128, 512, 128, 8},
+        {"no more than there is work for", 16, 200, 512, 4},
+        {"as wide as others, if there are enough", 1024, 300, 256, 16},
+        {"columns that end within a task", 128, 784, 400, 13},
+    };
+    const gr__gemm_part *part = gr__gemm_parts();
+    if (!gr__gemm_packs() || part->least_rows == part->rows)
+        gr_test_skip("products with this instruction set are cut in another way");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases && gr__gemm_packs() && part->least_rows < part->rows; i++) {
+        const int64_t tasks = tasks_of_packed(cases[i].rows, cases[i].k, cases[i].cols);
+        GR_EXPECT(tasks == cases[i].tasks, "%s: %lld tasks", cases[i].why, (long long)tasks);
+    }
+}
+
 static void a_transposed_operand_of_a_product_is_read_in_place(void)
 {
     gr_tape *t = gr_tape_new();
@@ -262,6 +305,6 @@ GR_SUITE("compiler/group.c", GR_TEST(environment_variables_tell_and_switch),
     GR_TEST(a_normalized_dense_layer_is_one_group_of_columns),
     GR_TEST(a_softmax_and_a_layer_norm_are_one_group_of_rows_each),
     GR_TEST(what_feeds_a_maximum_and_its_difference_is_computed_once),
-    GR_TEST(a_sum_over_everything_is_cut_into_partial_sums),
+    GR_TEST(a_sum_over_everything_is_cut_into_partial_sums), GR_TEST(products_by_a_packed_weight_have_tasks_to_share),
     GR_TEST(a_transposed_operand_of_a_product_is_read_in_place), GR_TEST(a_circle_through_another_group_is_refused),
     GR_TEST(another_network_is_fused_by_the_same_passes))

@@ -45,6 +45,10 @@ static gr_tensor *wide(graph *g)
 {
     return gr_sin(gr_matmul(g->x, weight(g, K, 10 * N)));
 }
+static gr_tensor *in_narrow_tasks(graph *g)
+{
+    return gr_relu(gr_matmul(gr_sin(gr_matmul(g->x, weight(g, K, 1000))), weight(g, 1000, 5 * N)));
+}
 static gr_tensor *one_weight_twice(graph *g)
 {
     gr_tensor *w = weight(g, K, N);
@@ -80,6 +84,7 @@ static const struct {
     {"by a transposed weight", transposed, 1, 1},
     {"with bias, activation and a sum over columns", with_what_follows, 1, 1},
     {"in several tiles of columns", wide, 1, 1},
+    {"in narrow tasks", in_narrow_tasks, 1, 1},
     {"one weight for two products", one_weight_twice, 1, 1},
     {"one weight both ways", both_ways, 3, 3},
     {"columns that do not fill a block", odd_columns, 0, 0},
