@@ -12,11 +12,10 @@ target_compile_definitions(grape_harness PRIVATE GR_TEST_SOURCE_DIR="${PROJECT_S
 
 set(grape_test_environment OMP_NUM_THREADS=2)
 set(grape_test_timeout 300) # of a machine that is busy with other work
-if(GRAPE_SANITIZE)
+if(GRAPE_SANITIZE OR GRAPE_EMULATE_AVX512 OR CMAKE_CROSSCOMPILING_EMULATOR)
     set(grape_test_timeout 600) # several times slower
 endif()
 if(GRAPE_EMULATE_AVX512)
-    set(grape_test_timeout 600)
     list(APPEND grape_test_environment OPENBLAS_CORETYPE=Haswell) # core/blas.c would have it take AVX-512 on AMD
 endif()
 if(GRAPE_SANITIZE MATCHES "thread") # the OpenMP runtime itself is not instrumented
