@@ -75,8 +75,8 @@ typedef struct {
     placed of[RUN];
 } run;
 
-/* All of them, in runs in that order. Most runs can be passed by as a whole: none of theirs lives at the time in
- * question, or all do and leave no room. */
+/* All of them, in runs in that order. Most runs can be passed by as a whole: they lie below what is known to be full,
+ * none of theirs lives at the time in question, or all do and leave no room. */
 typedef struct {
     int n, *order;
     run *runs;
@@ -103,7 +103,7 @@ static void summarize(run *r)
 static bool fits_in(const run *r, const gr__buffer *b, int64_t *at)
 {
     const int64_t bytes = padded(b);
-    if (r->last_most < b->first || r->first_least > b->last)
+    if (r->end <= *at || r->last_most < b->first || r->first_least > b->last)
         return false;
     if (r->last_least >= b->first && r->first_most <= b->last && r->of[0].offset - *at < bytes && r->gap < bytes) {
         *at = r->end > *at ? r->end : *at;
