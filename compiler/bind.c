@@ -1,6 +1,6 @@
 /* compiler/bind.c: the graph at one batch size. Decides by each op's lowering what kind of work a node is, which values
  * share their elements with which, and which views need no computing because all their consumers read through them. */
-#include "compiler/plan.h"
+#include "compiler/layout.h"
 #include "core/size.h"
 #include <string.h>
 
@@ -68,10 +68,10 @@ int gr__read_value(const gr__plan *p, int node, int i)
 static bool same_elements(const gr__plan *p, const gr__access *a)
 {
     int64_t step = 1;
-    for (int64_t d = a->shape.rank - 1; d >= 0; d--) {
-        if (a->shape.dim[d] != 1 && a->stride[d] != step)
+    for (int64_t d = a->shape->rank - 1; d >= 0; d--) {
+        if (a->shape->dim[d] != 1 && a->stride[d] != step)
             return false;
-        step *= a->shape.dim[d];
+        step *= a->shape->dim[d];
     }
     return a->offset == 0 && step == p->value[a->value].count;
 }
@@ -80,7 +80,7 @@ gr__access gr__operand(const gr__plan *p, int node, int i)
 {
     const gr__pnode *n = &p->node[node];
     int x = gr__value_of(p, n->node->in[i]);
-    gr__access a = {.value = p->value[x].root, .shape = p->value[n->value].shape};
+    gr__access a = {.value = p->value[x].root, .shape = &p->value[n->value].shape};
     int64_t rm[GR_MAX_RANK];
     if (n->work == GR__VIEW) { /* computed as a copy */
         memcpy(a.stride, n->low->stride, sizeof a.stride);
@@ -88,16 +88,16 @@ gr__access gr__operand(const gr__plan *p, int node, int i)
     } else if (n->work == GR__TILE) {
         gr_shape s = p->value[x].shape;
         row_major(s, rm);
-        for (int64_t k = a.shape.rank - 1, j = s.rank - 1; k >= 0 && j >= 0; k--, j--)
+        for (int64_t k = a.shape->rank - 1, j = s.rank - 1; k >= 0 && j >= 0; k--, j--)
             a.stride[k] = s.dim[j] == 1 ? 0 : rm[j];
     } else {
-        a.shape = p->value[x].shape;
-        row_major(a.shape, a.stride);
+        a.shape = &p->value[x].shape;
+        row_major(*a.shape, a.stride);
         a.same = true;
         a.node = p->value[a.value].node;
         return a;
     }
-    a.value = follow(p, a.value, a.shape, a.stride, &a.offset);
+    a.value = follow(p, a.value, *a.shape, a.stride, &a.offset);
     a.node = p->value[a.value].node;
     a.same = same_elements(p, &a);
     return a;
@@ -421,7 +421,8 @@ gr_status gr__plan_bind(gr__plan *p)
         gr__arena_alloc(&p->arena, t->n_nodes, sizeof *p->node); /* and values for partial results and staged commits */
     p->value = gr__arena_alloc(&p->arena, n_values + t->n_nodes + p->graph->n_commit, sizeof *p->value);
     p->place = gr__arena_alloc(&p->arena, t->n_nodes, sizeof *p->place);
-    if (!p->node || !p->value || !p->place)
+    p->own_domain = gr__arena_alloc(&p->arena, GR__GROUP_NODES, sizeof *p->own_domain);
+    if (!p->node || !p->value || !p->place || !p->own_domain)
         return GR_EMEM;
     int next = 0;
     for (int64_t id = 0; id < t->n_nodes; id++) {

@@ -66,8 +66,8 @@ struct gr__code {
     int n, first;    /* instructions; those before `first` run once */
     gr__instr *instr;
     int n_streams, *stream;        /* buffers read in one run, tile after tile: the next tile's part is fetched ahead */
-    int n_stretches;               /* EXAMPLE: the same of what the next examples read or write */
-    gr__stretch stretch[GR__AHEAD_RUNS];
+    int n_stretches; /* EXAMPLE: the same of what the next examples read or write, GR__AHEAD_RUNS at most */
+    gr__stretch *stretch;
     int64_t kernel_scratch, scratch; /* bytes: of products and evals, of all */
 };
 

@@ -52,8 +52,8 @@ static bool plane(set *s, int i, int64_t count, int64_t cols)
     s->why = "L10: the rows of a value do not fall into examples";
     if (count % s->examples || cols < 1 || count / s->examples % cols)
         return false;
-    s->l->node_rows[i] = count / cols;
-    s->l->node_cols[i] = cols;
+    s->l->own[i].rows = count / cols;
+    s->l->own[i].cols = cols;
     s->l->form[i] = (unsigned char)whole(count / cols, cols);
     return true;
 }
@@ -66,8 +66,8 @@ static int64_t row_length(const set *s, int i)
     for (int k = 0; k < n->node->n_in; k++) {
         const gr__access *a = &n->access[k];
         int64_t inner = 1;
-        for (int64_t d = a->shape.rank - 1; d >= 0 && count_of(s, a->value) > 1; d--) {
-            inner *= a->shape.dim[d];
+        for (int64_t d = a->shape->rank - 1; d >= 0 && count_of(s, a->value) > 1; d--) {
+            inner *= a->shape->dim[d];
             gr__plane x = gr__plane_of(a, all / inner, inner);
             if (inner > 1 && inner < all && x.plain && x.row == 0)
                 return inner;
@@ -82,8 +82,8 @@ static bool elementwise(set *s, int i)
     const gr__pnode *n = at(s, i);
     gr__layout *l = s->l;
     if (count_of(s, n->value) == 1 && s->examples > 1) { /* a number: every task computes it */
-        l->node_rows[i] = s->examples;
-        l->node_cols[i] = 1;
+        l->own[i].rows = s->examples;
+        l->own[i].cols = 1;
         l->form[i] = 0;
     } else if (!plane(s, i, count_of(s, n->value), row_length(s, i))) {
         return false;
@@ -93,11 +93,11 @@ static bool elementwise(set *s, int i)
         int from = member(s, a->value);
         if (from < 0 || (s->examples > 1 && !l->form[from]))
             continue;
-        gr__plane x = gr__plane_of(a, l->node_rows[i], l->node_cols[i]);
+        gr__plane x = gr__plane_of(a, l->own[i].rows, l->own[i].cols);
         s->why = "L10: an operand made in the group is read in another order than it is made in";
         if (!l->form[i] || a->value != at(s, from)->value || count_of(s, a->value) != count_of(s, n->value) ||
-            !x.plain || x.offset || (x.row != l->node_cols[i] && l->node_rows[i] > 1) ||
-            (x.col != 1 && l->node_cols[i] > 1))
+            !x.plain || x.offset || (x.row != l->own[i].cols && l->own[i].rows > 1) ||
+            (x.col != 1 && l->own[i].cols > 1))
             return false;
     }
     return true;
@@ -140,8 +140,8 @@ static bool evaluation(set *s, int i)
     int64_t count = count_of(s, n->value);
     if (!n->sums_examples)
         return plane(s, i, count, count / s->examples);
-    s->l->node_rows[i] = s->examples;
-    s->l->node_cols[i] = count;
+    s->l->own[i].rows = s->examples;
+    s->l->own[i].cols = count;
     s->l->form[i] = count > 1 ? GR__COLS : 0;
     s->l->reduced[i] = s->examples > 1 ? GR__ROWS : 0;
     s->l->partial[i] = true;
@@ -235,6 +235,7 @@ bool gr__example_layout(const gr__plan *p, int n, const int *node, gr__layout *o
 {
     set s = {p, n, node, out, 0, NULL};
     out->kind = GR__EXAMPLE;
+    out->own = p->own_domain;
     out->cols = 1;
     out->f64 = at(&s, 0)->f64;
     memset(out->reduced, 0, (size_t)n * sizeof *out->reduced);
@@ -254,7 +255,7 @@ bool gr__example_layout(const gr__plan *p, int n, const int *node, gr__layout *o
                : w == GR__REDUCE  ? reduction(&s, i)
                : w == GR__OPAQUE  ? evaluation(&s, i)
                                   : false;
-        int64_t each = good && !at(&s, i)->sums_examples ? out->node_rows[i] / s.examples * out->node_cols[i] : 0;
+        int64_t each = good && !at(&s, i)->sums_examples ? out->own[i].rows / s.examples * out->own[i].cols : 0;
         out->cols = each > out->cols ? each : out->cols;
     }
     out->rows = s.examples;

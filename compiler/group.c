@@ -273,6 +273,13 @@ static gr_status start_alone(state *s)
     return own ? GR_OK : GR_EMEM;
 }
 
+static gr_status keep_domains(gr__plan *p, int n, gr__layout *l)
+{
+    if (l->kind == GR__EXAMPLE && !(l->own = gr__arena_copy(&p->arena, l->own, n * (int64_t)sizeof *l->own)))
+        return GR_EMEM;
+    return GR_OK;
+}
+
 static gr_status finish(state *s)
 {
     gr__plan *p = s->p;
@@ -298,8 +305,10 @@ static gr_status finish(state *s)
         g->layout = gr__arena_alloc(&p->arena, 1, sizeof *g->layout);
         if (!g->layout)
             return GR_EMEM;
-        if (gr__layout_of(p, d->n, d->node, g->layout, &why))
+        if (gr__layout_of(p, d->n, d->node, g->layout, &why)) {
+            GR_TRY(keep_domains(p, d->n, g->layout));
             continue;
+        }
         if (!only)
             return gr_fail(GR_ESTATE, p->node[id].node->at, "program: %s alone has no layout: %s",
                 p->node[id].node->op->name, why);
@@ -325,7 +334,7 @@ static bool start(state *s)
     unsigned size = 1024;
     if (!gr__order_new(&s->order, s->p) || !find_edges(s))
         return false;
-    while (size < 2 * (unsigned)s->n_edges)
+    while (size < (unsigned)s->n_edges)
         size *= 2;
     s->mask = size - 1;
     s->refused = gr__alloc(size, sizeof *s->refused);

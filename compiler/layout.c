@@ -26,13 +26,13 @@ static bool collapse(const gr__access *a, int64_t d, int64_t end, int64_t *strid
     int64_t count = 1;
     *stride = 0;
     for (int64_t k = end - 1; k >= d; k--) {
-        if (a->shape.dim[k] == 1)
+        if (a->shape->dim[k] == 1)
             continue;
         if (count == 1)
             *stride = a->stride[k];
         else if (a->stride[k] != *stride * count)
             return false;
-        count *= a->shape.dim[k];
+        count *= a->shape->dim[k];
     }
     return true;
 }
@@ -40,15 +40,15 @@ static bool collapse(const gr__access *a, int64_t d, int64_t end, int64_t *strid
 gr__plane gr__plane_of(const gr__access *a, int64_t rows, int64_t cols)
 {
     gr__plane x = {.offset = a->offset};
-    int64_t inner = 1, d = a->shape.rank;
+    int64_t inner = 1, d = a->shape->rank;
     while (d > 0 && inner < cols)
-        inner *= a->shape.dim[--d];
+        inner *= a->shape->dim[--d];
     if (inner == cols)
-        x.plain = collapse(a, 0, d, &x.row) && collapse(a, d, a->shape.rank, &x.col);
+        x.plain = collapse(a, 0, d, &x.row) && collapse(a, d, a->shape->rank, &x.col);
     if (inner == cols || x.plain)
         return x;
     int64_t flat = 0; /* the border lies inside an axis: fine if all of it is one run */
-    x.plain = collapse(a, 0, a->shape.rank, &flat);
+    x.plain = collapse(a, 0, a->shape->rank, &flat);
     x.row = flat * cols;
     x.col = flat;
     (void)rows;
@@ -467,8 +467,8 @@ static int64_t border(const set *s, int i)
         int64_t inner = 1, all = count_of(s, n->value);
         if (all == count_of(s, a->value) || count_of(s, a->value) == 1)
             continue;
-        for (int64_t d = a->shape.rank - 1; d >= 0; d--) { /* the innermost change between moving and standing still */
-            inner *= a->shape.dim[d];
+        for (int64_t d = a->shape->rank - 1; d >= 0; d--) { /* the innermost change between moving and standing still */
+            inner *= a->shape->dim[d];
             gr__plane x = gr__plane_of(a, all / inner, inner);
             if (x.plain && inner < all && inner > 1 && (x.row == 0 || x.col == 0))
                 return inner;

@@ -23,6 +23,10 @@
 enum { GR__ROWS = 1, GR__COLS = 2, GR__GROUP_NODES = 96 };
 typedef enum { GR__MAP, GR__ROW, GR__COL, GR__ALL, GR__EXAMPLE } gr__orientation;
 
+typedef struct gr__own_domain {
+    int64_t rows, cols;
+} gr__own_domain;
+
 struct gr__layout {
     gr__orientation kind;
     int64_t rows, cols;           /* the domain */
@@ -33,7 +37,7 @@ struct gr__layout {
     unsigned char form[GR__GROUP_NODES];    /* per node of the set, of its result */
     unsigned char reduced[GR__GROUP_NODES]; /* REDUCE: axes summed over */
     bool partial[GR__GROUP_NODES];
-    int64_t node_rows[GR__GROUP_NODES], node_cols[GR__GROUP_NODES]; /* EXAMPLE: the domain of each node */
+    gr__own_domain *own; /* EXAMPLE: the domain of each node; lies in the plan until it is asked about another set */
 };
 
 /* What an instruction works on, all tasks together, and the most of it that one task does. */
@@ -44,7 +48,8 @@ static inline gr__domain gr__domain_of(const gr__layout *l, int i)
 {
     if (l->kind != GR__EXAMPLE)
         return (gr__domain){l->rows, l->cols, l->tile_rows, l->tile_cols};
-    return (gr__domain){l->node_rows[i], l->node_cols[i], l->node_rows[i] / l->rows * l->block_rows, l->node_cols[i]};
+    const gr__own_domain own = l->own[i];
+    return (gr__domain){own.rows, own.cols, own.rows / l->rows * l->block_rows, own.cols};
 }
 
 /* What the pass remat has computed again counts as if it were read, where a tile's size depends on how many values live

@@ -113,8 +113,8 @@ static void emit(lowering *b, const gr__instr *in)
 
 static bool same_access(const gr__access *a, const gr__access *c)
 {
-    return a->value == c->value && a->offset == c->offset && gr_shape_equal(a->shape, c->shape) &&
-           memcmp(a->stride, c->stride, (size_t)a->shape.rank * sizeof *a->stride) == 0;
+    return a->value == c->value && a->offset == c->offset && gr_shape_equal(*a->shape, *c->shape) &&
+           memcmp(a->stride, c->stride, (size_t)a->shape->rank * sizeof *a->stride) == 0;
 }
 
 /* An earlier LOAD of the same elements, or -1. */
@@ -534,12 +534,17 @@ static void find_stretch(gr__code *c, const gr__instr *in, int k, int64_t *bytes
     }
 }
 
-static void find_stretches(gr__code *c)
+static gr_status find_stretches(gr__plan *p, gr__code *c)
 {
     int64_t bytes = 0;
-    for (int i = c->first; i < c->n && c->layout->kind == GR__EXAMPLE; i++)
+    if (c->layout->kind != GR__EXAMPLE)
+        return GR_OK;
+    if (!(c->stretch = gr__arena_alloc(&p->arena, GR__AHEAD_RUNS, sizeof *c->stretch)))
+        return GR_EMEM;
+    for (int i = c->first; i < c->n; i++)
         for (int k = -1; k < c->instr[i].n_x; k++)
             find_stretch(c, &c->instr[i], k, &bytes);
+    return GR_OK;
 }
 
 struct gr__lowering_room {
@@ -571,7 +576,7 @@ gr_status gr__lower_group(gr__plan *p, gr__step *s, int group)
         code->rows_first = code->rows_first || p->node[g->node[i]].work == GR__CONTRACT;
     gr__place_slots(code, b->n_slots, b->slot_bytes, &p->room->slots);
     GR_TRY(find_streams(p, code));
-    find_stretches(code);
+    GR_TRY(find_stretches(p, code));
     p->scratch = code->scratch > p->scratch ? code->scratch : p->scratch;
     s->fn = gr__run_code;
     s->touches = gr__touch_code;

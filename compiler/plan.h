@@ -31,7 +31,7 @@ typedef struct gr__access {
     int node;  /* that makes it */
     bool same; /* element i is element i of the value */
     int64_t offset;
-    gr_shape shape; /* of the consumer */
+    const gr_shape *shape; /* of the consumer: its value's */
     int64_t stride[GR_MAX_RANK];
 } gr__access;
 
@@ -162,6 +162,7 @@ struct gr__plan {
     int n_args; /* of all opaque steps */
     gr__pnode *node;
     int *place; /* layout.c's own: per node, where it stands in the set last asked about, if it is one of it */
+    struct gr__own_domain *own_domain; /* example.c's own: per node of that set */
     gr__value *value;
     gr__buffer *buffer;
     gr__group *group;

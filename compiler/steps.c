@@ -142,7 +142,7 @@ static double *part_counts(gr__plan *p, const gr__layout *l, int i, int64_t part
     double *count = gr__arena_alloc(&p->arena, parts + 1, sizeof *count), each = 1;
     if (l->kind == GR__EXAMPLE) {
         across = 1;
-        each = (double)(l->node_rows[i] / l->rows) * (cols ? (double)l->node_cols[i] : 1);
+        each = (double)(l->own[i].rows / l->rows) * (cols ? (double)l->own[i].cols : 1);
     }
     for (int64_t k = 0; count && k < parts; k++)
         count[k] = (rows ? share(l->rows, l->tile_rows, k / across) : 1) *

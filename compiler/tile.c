@@ -168,12 +168,13 @@ static void run_contract(const task *t, const gr__instr *in)
 /* n elements of an access from a flat index on, whatever its strides. */
 static void load_run(const gr__access *a, gr_dtype dtype, const char *data, int64_t flat, int64_t n, char *y, bool f64)
 {
-    int64_t size = gr_dtype_size(dtype), elem = f64 ? 8 : 4, last = a->shape.rank - 1;
+    const gr_shape shape = *a->shape;
+    int64_t size = gr_dtype_size(dtype), elem = f64 ? 8 : 4, last = shape.rank - 1;
     while (n > 0) {
-        int64_t rest = flat, at = a->offset, inner = last >= 0 ? a->shape.dim[last] : 1;
+        int64_t rest = flat, at = a->offset, inner = last >= 0 ? shape.dim[last] : 1;
         for (int64_t d = last; d >= 0; d--) {
-            at += rest % a->shape.dim[d] * a->stride[d];
-            rest /= a->shape.dim[d];
+            at += rest % shape.dim[d] * a->stride[d];
+            rest /= shape.dim[d];
         }
         int64_t run = inner - (last >= 0 ? flat % inner : 0);
         run = run < n ? run : n;

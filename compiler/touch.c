@@ -189,9 +189,9 @@ static void place(const tile *t, const gr__place *x, int form, int64_t size, int
 static void access(const tile *t, const gr__instr *in, int64_t size)
 {
     const gr__access *a = in->access;
-    gr__box b = {.at = a->offset * size, .size = size, .axes = (int)a->shape.rank};
+    gr__box b = {.at = a->offset * size, .size = size, .axes = (int)a->shape->rank};
     for (int d = 0; d < b.axes; d++) {
-        b.count[d] = a->shape.dim[d];
+        b.count[d] = a->shape->dim[d];
         b.stride[d] = a->stride[d] * size;
     }
     gr__touch_add(t->t, in->x[0].buffer, false, &b);
