@@ -329,7 +329,7 @@ static void a_packed_b_gives_the_same_bits(void)
 {
     static const int64_t sizes[][3] = {{1, 1, 1}, {1, 40, 9}, {3, 33, 20}, {5, 64, 7}, {8, 32, 31}, {17, 100, 40},
         {64, 70, 13}, {7, 31, 530}, {29, 15, 33}, {2, 129, 3}, {6, 96, 1024}, {1, 300, 33}, {1, 128, 5}, {2, 200, 17},
-        {3, 129, 40}, {3, 128, 600}};
+        {3, 129, 40}, {3, 128, 600}, {13, 40, 1024}, {8, 17, 2100}};
     open_fences();
     for (int u = 0; u < N_BUILDS; u++)
         for (size_t q = 0; gr__cpu_has(builds[u].isa) && q < sizeof sizes / sizeof *sizes; q++)

@@ -22,6 +22,11 @@ enum {
 #else
     K_CUT = 256, /* 16 KiB with AVX2: half of the first cache, for a small tile goes over b twice as often */
 #endif
+#ifdef GR_VEC_256
+    PACKED_CUT = 1024, /* of a packed b: it comes from L2 in one run, as fast as a tile takes it */
+#else
+    PACKED_CUT = K_CUT,
+#endif
     BLOCK_VECTORS = 2,  /* of a block that gr__gemm_pack makes: the width of a full tile */
     GROUP_BYTES = 256,  /* of a row of b packed at once */
     SET_STRIDE = 4096,  /* bytes: rows this far apart fall into one set of the first cache, */
@@ -481,7 +486,7 @@ static void NAME(product)(const gr__gemm *g)
     NAME(job) j = NAME(plan)(g);
     if (j.b_block)
         NAME(few_packed_rows)(&j);
-    const int64_t cuts = (j.k + K_CUT - 1) / K_CUT, cut = (j.k + cuts - 1) / cuts;
+    const int64_t deep = j.b_block ? PACKED_CUT : K_CUT, cuts = (j.k + deep - 1) / deep, cut = (j.k + cuts - 1) / cuts;
     for (int64_t k0 = 0; k0 < j.k; k0 += cut) {
         NAME(part) s = {.m = j.m, .k0 = k0, .k = j.k - k0 < cut ? j.k - k0 : cut};
 #ifdef GR_VEC_256
