@@ -225,28 +225,33 @@ static double cost(const gr__step *s)
     return s->task_ns * (double)s->tasks;
 }
 
-/* Thread t takes the tasks whose middle lies in the t-th of equal shares of the phase's time; pinned steps count as
- * thread 0's first. */
+/* Each step is cut into one range of tasks per thread, all of about the same time: what a thread finds in its cache is
+ * what it left there in the phases before. What a step's tasks are too large to share evenly, the next step makes up
+ * for. Pinned steps are thread 0's. */
 static gr_status share(gr__plan *p, gr__phase_plan *ph)
 {
-    double total = 0, done = 0;
+    double total = 0, given[GR_MAX_THREADS + 1] = {0}; /* given[t]: to the threads before t */
     for (int s = ph->first; s < ph->end; s++)
         total += cost(&p->step[s]);
     ph->serial = p->threads == 1 || (total < serial_ns && !(p->off & GR_PASS_SERIAL));
+    total = 0;
     for (int s = ph->first; s < ph->end; s++)
-        done += p->step[s].pinned ? cost(&p->step[s]) : 0;
+        total += p->step[s].pinned ? cost(&p->step[s]) : 0;
+    for (int t = 1; t <= p->threads; t++)
+        given[t] = total;
     for (int s = ph->first; s < ph->end; s++) {
         gr__step *st = &p->step[s];
         st->begin = gr__arena_alloc(&p->arena, p->threads + 1, sizeof *st->begin);
         if (!st->begin)
             return GR_EMEM;
+        total += st->pinned ? 0 : cost(st);
         for (int t = 1; t <= p->threads; t++) {
-            double share_end = total * t / p->threads - done;
-            int64_t n = st->task_ns > 0 ? (int64_t)(share_end / st->task_ns + 0.5) : st->tasks * t / p->threads;
+            double more = total * t / p->threads - given[t];
+            int64_t n = st->task_ns > 0 ? (int64_t)(more / st->task_ns + 0.5) : st->tasks * t / p->threads;
             n = n < st->begin[t - 1] ? st->begin[t - 1] : n > st->tasks ? st->tasks : n;
             st->begin[t] = st->pinned || ph->serial || t == p->threads ? st->tasks : n;
+            given[t] += st->pinned ? 0 : st->task_ns * (double)st->begin[t];
         }
-        done += st->pinned ? 0 : cost(st);
     }
     return GR_OK;
 }
