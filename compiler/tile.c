@@ -198,9 +198,10 @@ static void run_load(const task *t, const gr__instr *in)
         gr__load(in->dtype, data + (x->offset + t->r0 * x->row) * size, x->row, rows, y.data, l->f64);
         return;
     }
-    if (!in->access && col == 1 && x->row == cols && y.row == cols) { /* one run */
-        cols *= rows;
-        rows = 1;
+    if (!in->access && col == 1) {
+        const int64_t at = x->offset + (in->form & GR__ROWS ? t->r0 * x->row : 0) + t->c0;
+        gr__load_rows(&(gr__rows){rows, cols, x->row, y.row}, in->dtype, data + at * size, y.data, l->f64);
+        return;
     }
     for (int64_t r = 0; r < rows; r++) {
         char *to = (char *)y.data + r * y.row * t->elem;
@@ -216,15 +217,9 @@ static void run_store(const task *t, const gr__instr *in)
 {
     gr_tile_arg x;
     resolve(t, &in->x[0], &x);
-    int64_t rows = rows_of(t, in->form), cols = cols_of(t, in->form), size = gr_dtype_size(in->dtype);
+    const int64_t rows = rows_of(t, in->form), cols = cols_of(t, in->form), size = gr_dtype_size(in->dtype);
     char *data = (char *)t->run->data[in->y.buffer] + (t->r0 * in->y.row + t->c0 * in->y.col) * size;
-    if (in->y.row == cols) {
-        cols *= rows;
-        rows = 1;
-    }
-    for (int64_t r = 0; r < rows; r++)
-        gr__store(
-            in->dtype, data + r * in->y.row * size, cols, (char *)x.data + r * x.row * t->elem, t->code->layout->f64);
+    gr__store_rows(&(gr__rows){rows, cols, x.row, in->y.row}, x.data, in->dtype, data, t->code->layout->f64);
 }
 
 static gr_status run_instr(const task *t, const gr__instr *in)

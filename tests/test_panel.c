@@ -11,8 +11,8 @@ typedef struct {
     gr_isa isa;
     void (*rows)(const gr__panel *p);
     void (*cols)(const gr__panel *p);
-    void (*u8)(const uint8_t *x, int64_t n, float *y);
-    void (*to_bool)(const float *x, int64_t n, uint8_t *y);
+    void (*u8)(const gr__rows *s, const uint8_t *x, float *y);
+    void (*to_bool)(const gr__rows *s, const float *x, uint8_t *y);
 } build;
 static const build builds[] = {
     {GR_ISA_BASE, gr__panel_rows_base, gr__panel_cols_base, gr__load_u8_base, gr__store_bool_base},
@@ -160,7 +160,7 @@ static void a_nan_wins_in_max_and_min(void)
 
 static void loads_convert(void)
 {
-    enum { N = 83 }; /* 2 * 32 + 2 * 8 + 3 */
+    enum { N = 83 };                        /* 2 * 32 + 2 * 8 + 3 */
     const int64_t i64[] = {-5, 7, 1 << 20}; /* exact in a float */
     uint8_t u8[N];
     float y[N + 1];
@@ -170,13 +170,13 @@ static void loads_convert(void)
         if (!gr__cpu_has(builds[b].isa))
             continue;
         y[N] = 77;
-        builds[b].u8(u8, N, y);
+        builds[b].u8(&(gr__rows){1, N, 0, 0}, u8, y);
         for (int i = 0; i < N; i++)
             CU_ASSERT_EQUAL(y[i], u8[i]);
         CU_ASSERT_EQUAL(y[N], 77);
         y[3] = NAN, y[5] = -0.0f, y[6] = 1e-40f, y[8] = -INFINITY;
         uint8_t truth[N + 1] = {[N] = 77};
-        builds[b].to_bool(y, N, truth);
+        builds[b].to_bool(&(gr__rows){1, N, 0, 0}, y, truth);
         for (int i = 0; i < N; i++)
             CU_ASSERT_EQUAL(truth[i], i % 7 != 0 && i != 5);
         CU_ASSERT_EQUAL(truth[N], 77);
@@ -186,8 +186,42 @@ static void loads_convert(void)
     gr__load(GR_U8, u8, 2, 3, y, false);
     CU_ASSERT(y[0] == 0 && y[1] == 200 && y[2] == u8[4]);
     uint8_t out[3];
-    gr__store(GR_BOOL, out, 3, (float[]){0, 1, -0.0f}, false);
+    gr__store_rows(&(gr__rows){1, 3, 0, 0}, (float[]){0, 1, -0.0f}, GR_BOOL, out, false);
     CU_ASSERT(out[0] == 0 && out[1] == 1 && out[2] == 0);
+}
+
+/* Rows with gaps and without, of every type a program keeps in memory, and back; gaps stay as they were. */
+static void rows_are_loaded_and_stored(void)
+{
+    enum { ROWS = 3, COLS = 37, GAP = 5 };
+    static const gr_dtype types[] = {GR_BOOL, GR_F32, GR_F64};
+    for (int k = 0; k < 12; k++) {
+        const gr_dtype type = types[k % 3];
+        const bool f64 = k / 3 % 2;
+        const int64_t wide = k < 6 ? COLS : COLS + GAP, size = gr_dtype_size(type), elem = f64 ? 8 : 4;
+        double x[ROWS * (COLS + GAP)], kept[ROWS * (COLS + GAP)], back[ROWS * (COLS + GAP)];
+        memset(kept, 0x5a, sizeof kept);
+        memset(back, 0x5a, sizeof back);
+        for (int64_t i = 0; i < ROWS * COLS; i++)
+            if (f64)
+                x[i] = (double)(i % 7 - 3);
+            else
+                ((float *)x)[i] = (float)(i % 7 - 3);
+        gr__store_rows(&(gr__rows){ROWS, COLS, COLS, wide}, x, type, kept, f64);
+        gr__load_rows(&(gr__rows){ROWS, COLS, wide, wide}, type, kept, back, f64);
+        bool good = true;
+        for (int64_t r = 0; r < ROWS; r++)
+            for (int64_t c = 0; c < wide; c++) {
+                const double put = (double)((r * COLS + c) % 7 - 3), want = type == GR_BOOL ? put != 0 : put;
+                const unsigned char *gap = (unsigned char *)back + (r * wide + c) * elem;
+                const double got = f64 ? back[r * wide + c] : ((float *)back)[r * wide + c];
+                if (c >= COLS)
+                    good = good && gap[0] == 0x5a && ((unsigned char *)kept)[(r * wide + c) * size] == 0x5a;
+                else
+                    good = good && got == want;
+            }
+        GR_EXPECT(good, "type %d, %s, rows of %d", (int)type, f64 ? "double" : "float", (int)wide);
+    }
 }
 
 /* A pair's bits are those of its two kernels, one after the other. */
@@ -266,12 +300,12 @@ static void longer_kernels_give_the_bits_of_single_passes(void)
     for (int i = 0; i < 2 * N; i++)
         a[i] = (float)rand() / (float)RAND_MAX - 0.5f, b[i] = (float)rand() / (float)RAND_MAX - 0.5f,
         v[i] = (float)rand() / (float)RAND_MAX, w[i] = (float)rand() / (float)RAND_MAX;
-    gr_tile_fn mul = gr__tile_f32(GR__TILE_mul), lerp = gr__tile_lerp(pair_of(GR__TILE_sub, GR__TILE_mul, 0),
-                                                     gr__tile_f32(GR__TILE_add));
+    gr_tile_fn mul = gr__tile_f32(GR__TILE_mul),
+               lerp = gr__tile_lerp(pair_of(GR__TILE_sub, GR__TILE_mul, 0), gr__tile_f32(GR__TILE_add));
     gr_tile_fn square_lerp =
         gr__tile_square_lerp(pair_of(GR__TILE_square, GR__TILE_sub, 0), pair_of(GR__TILE_mul, GR__TILE_add, 0));
-    gr_tile_fn ratio = gr__tile_longer(
-        pair_of(GR__TILE_sqrt, GR__TILE_add, 0), pair_of(GR__TILE_mul, GR__TILE_div, 0), 2);
+    gr_tile_fn ratio =
+        gr__tile_longer(pair_of(GR__TILE_sqrt, GR__TILE_add, 0), pair_of(GR__TILE_mul, GR__TILE_div, 0), 2);
     gr_tile_fn kernel[] = {gr__tile_longer(mul, lerp, 0), square_lerp, gr__tile_longer(mul, square_lerp, 0), ratio,
         gr__tile_longer(ratio, gr__tile_f32(GR__TILE_sub), 1)};
     CU_ASSERT_PTR_EQUAL(kernel[2], gr__tile_longer(pair_of(GR__TILE_mul, GR__TILE_square, 0), lerp, 0));
@@ -281,8 +315,14 @@ static void longer_kernels_give_the_bits_of_single_passes(void)
     for (int q = 0; q < 5; q++) {
         CU_ASSERT_PTR_NOT_NULL_FATAL(kernel[q]);
         for (int64_t cols = 13; cols <= N; cols += N - 13) {
-#define ROWS(p)   {p, cols, 1}
-#define NUMBER(p) {(void *)(uintptr_t)(p), 0, 0}
+#define ROWS(p)                                                                                                        \
+    {                                                                                                                  \
+        p, cols, 1                                                                                                     \
+    }
+#define NUMBER(p)                                                                                                      \
+    {                                                                                                                  \
+        (void *)(uintptr_t)(p), 0, 0                                                                                   \
+    }
             const gr_tile_arg x[5][5] = {{ROWS(a), NUMBER(&s), ROWS(b), {(void *)(uintptr_t)column, 1, 0}},
                 {ROWS(a), ROWS(b), NUMBER(&c)}, {ROWS(a), NUMBER(&s), ROWS(b), NUMBER(&c)},
                 {ROWS(v), NUMBER(&e), ROWS(b), {(void *)(uintptr_t)column, 1, 0}},
@@ -321,7 +361,10 @@ static void kernels_of_batch_norm_give_the_bits_of_single_passes(void)
     const int arity[] = {3, 5, 4};
     for (int q = 0; q < 3; q++)
         for (int64_t cols = 8; cols <= MOST_COLS; cols += cols == 8 ? 5 : cols == 13 ? 3 : 8) {
-#define COLS(p) {p, 0, 1}
+#define COLS(p)                                                                                                        \
+    {                                                                                                                  \
+        p, 0, 1                                                                                                        \
+    }
             const gr_tile_arg in[3][5] = {{ROWS(a), COLS(s), COLS(c)}, {ROWS(a), COLS(s), COLS(c), ROWS(b), COLS(t)},
                 {ROWS(a), ROWS(b), ROWS(x), NUMBER(&limit)}};
             CU_ASSERT_PTR_NOT_NULL_FATAL(kernel[q]);
@@ -378,8 +421,8 @@ static void two_results_have_the_bits_of_single_passes(void)
             CU_ASSERT_EQUAL(got[k][n], 99);
             for (int64_t i = 0; i < n; i++)
                 GR_EXPECT(memcmp(&got[k][i], &want[k][i], 4) == 0,
-                    "%s, %d columns: result %d of %.9g is %.9g, not %.9g",
-                    slopes ? "slope" : "sum", (int)cols, k, (double)a[i], (double)got[k][i], (double)want[k][i]);
+                    "%s, %d columns: result %d of %.9g is %.9g, not %.9g", slopes ? "slope" : "sum", (int)cols, k,
+                    (double)a[i], (double)got[k][i], (double)want[k][i]);
         }
     }
 }
@@ -396,8 +439,8 @@ static void a_whole_update_has_the_bits_of_its_three_passes(void)
     gr_tile_fn lerp = gr__tile_lerp(pair_of(GR__TILE_sub, GR__TILE_mul, 0), add);
     gr_tile_fn square_lerp =
         gr__tile_square_lerp(pair_of(GR__TILE_square, GR__TILE_sub, 0), pair_of(GR__TILE_mul, GR__TILE_add, 0));
-    gr_tile_fn ratio = gr__tile_longer(
-        pair_of(GR__TILE_sqrt, GR__TILE_add, 0), pair_of(GR__TILE_mul, GR__TILE_div, 0), 2);
+    gr_tile_fn ratio =
+        gr__tile_longer(pair_of(GR__TILE_sqrt, GR__TILE_add, 0), pair_of(GR__TILE_mul, GR__TILE_div, 0), 2);
     gr_tile_fn step = gr__tile_longer(ratio, sub, 1);
     gr_tile_fn m[] = {lerp, gr__tile_longer(mul, lerp, 0)}, v[] = {square_lerp, gr__tile_longer(mul, square_lerp, 0)};
     CU_ASSERT_PTR_NULL(gr__tile_update(m[0], v[1], step));
@@ -408,10 +451,13 @@ static void a_whole_update_has_the_bits_of_its_three_passes(void)
         gr_tile_fn update = gr__tile_update(m[scaled], v[scaled], step);
         CU_ASSERT_PTR_NOT_NULL_FATAL(update);
         memcpy(one, old, sizeof old), memcpy(two, old, sizeof old);
-#define AT(p) {p, cols + gap, 1}
+#define AT(p)                                                                                                          \
+    {                                                                                                                  \
+        p, cols + gap, 1                                                                                               \
+    }
         const gr_tile_arg mv[] = {AT(one[0]), AT(one[1])};
-        const gr_tile_arg more[] = {NUMBER(&c), NUMBER(&r), NUMBER(&e), scaled ? (gr_tile_arg)NUMBER(&s) : mv[0],
-            mv[scaled ? 0 : 1], mv[1]};
+        const gr_tile_arg more[] = {
+            NUMBER(&c), NUMBER(&r), NUMBER(&e), scaled ? (gr_tile_arg)NUMBER(&s) : mv[0], mv[scaled ? 0 : 1], mv[1]};
         gr_tile t = {3, cols, AT(one[2]), {AT(one[2]), AT(one[3]), NUMBER(&b)}, more};
         update(&t);
         for (int k = 0; k < 2; k++) { /* the moments */
@@ -430,8 +476,7 @@ static void a_whole_update_has_the_bits_of_its_three_passes(void)
 
 GR_SUITE("ops/kernels/panel.c", GR_TEST(panels_are_what_plain_loops_give),
     GR_TEST(every_instruction_set_gives_the_same_sums), GR_TEST(sums_of_products_have_the_bits_of_two_passes),
-    GR_TEST(a_nan_wins_in_max_and_min), GR_TEST(loads_convert),
+    GR_TEST(a_nan_wins_in_max_and_min), GR_TEST(loads_convert), GR_TEST(rows_are_loaded_and_stored),
     GR_TEST(a_pair_gives_the_bits_of_two_passes), GR_TEST(longer_kernels_give_the_bits_of_single_passes),
-    GR_TEST(kernels_of_batch_norm_give_the_bits_of_single_passes),
-    GR_TEST(two_results_have_the_bits_of_single_passes),
+    GR_TEST(kernels_of_batch_norm_give_the_bits_of_single_passes), GR_TEST(two_results_have_the_bits_of_single_passes),
     GR_TEST(a_whole_update_has_the_bits_of_its_three_passes))

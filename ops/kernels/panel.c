@@ -7,8 +7,8 @@
 typedef struct {
     void (*rows)(const gr__panel *p);
     void (*cols)(const gr__panel *p);
-    void (*u8)(const uint8_t *x, int64_t n, float *y);
-    void (*to_bool)(const float *x, int64_t n, uint8_t *y);
+    void (*u8)(const gr__rows *s, const uint8_t *x, float *y);
+    void (*to_bool)(const gr__rows *s, const float *x, uint8_t *y);
 } build;
 
 #define BUILD(isa)                                                                                                     \
@@ -145,7 +145,7 @@ void gr__load(gr_dtype from, const void *x, int64_t step, int64_t n, void *y, bo
         return;
     }
     if (!f64 && step == 1 && (from == GR_U8 || from == GR_BOOL)) {
-        builds[gr__cpu_isa()].u8(x, n, y);
+        builds[gr__cpu_isa()].u8(&(gr__rows){1, n, 0, 0}, x, y);
         return;
     }
     switch (from) {
@@ -181,7 +181,25 @@ void gr__load(gr_dtype from, const void *x, int64_t step, int64_t n, void *y, bo
     }
 }
 
-void gr__store(gr_dtype to, void *y, int64_t n, const void *x, bool f64)
+/* One run, where there is nothing between the rows. */
+static gr__rows joined(const gr__rows *s)
+{
+    return s->x_row == s->cols && s->y_row == s->cols ? (gr__rows){1, s->rows * s->cols, 0, 0} : *s;
+}
+
+void gr__load_rows(const gr__rows *s, gr_dtype from, const void *x, void *y, bool f64)
+{
+    const gr__rows run = joined(s);
+    if (!f64 && (from == GR_U8 || from == GR_BOOL)) {
+        builds[gr__cpu_isa()].u8(&run, x, y);
+        return;
+    }
+    const int64_t size = gr_dtype_size(from), elem = f64 ? 8 : 4;
+    for (int64_t r = 0; r < run.rows; r++)
+        gr__load(from, (const char *)x + r * run.x_row * size, 1, run.cols, (char *)y + r * run.y_row * elem, f64);
+}
+
+static void store(gr_dtype to, void *y, int64_t n, const void *x, bool f64)
 {
     const int64_t step = 1;
     if (to == (f64 ? GR_F64 : GR_F32)) {
@@ -190,10 +208,20 @@ void gr__store(gr_dtype to, void *y, int64_t n, const void *x, bool f64)
         CONVERT(float, double);
     } else if (to == GR_F64) {
         CONVERT(double, float);
-    } else if (f64) {
+    } else {
         for (int64_t i = 0; i < n; i++)
             ((uint8_t *)y)[i] = ((const double *)x)[i] != 0;
-    } else {
-        builds[gr__cpu_isa()].to_bool(x, n, y);
     }
+}
+
+void gr__store_rows(const gr__rows *s, const void *x, gr_dtype to, void *y, bool f64)
+{
+    const gr__rows run = joined(s);
+    if (!f64 && to != GR_F32 && to != GR_F64) {
+        builds[gr__cpu_isa()].to_bool(&run, x, y);
+        return;
+    }
+    const int64_t size = gr_dtype_size(to), elem = f64 ? 8 : 4;
+    for (int64_t r = 0; r < run.rows; r++)
+        store(to, (char *)y + r * run.y_row * size, run.cols, (const char *)x + r * run.x_row * elem, f64);
 }

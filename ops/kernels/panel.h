@@ -27,15 +27,22 @@ void gr__panel_all(const gr__panel *p, bool f64);  /* the sum of the rows' sums 
 
 /* y[i] = x[i * step] as float or double; bool as 1 and 0 */
 void gr__load(gr_dtype from, const void *x, int64_t step, int64_t n, void *y, bool f64);
-/* y[i] = x[i] from float or double to a float type or bool (not 0) */
-void gr__store(gr_dtype to, void *y, int64_t n, const void *x, bool f64);
+/* Rows of elements that lie side by side. */
+typedef struct {
+    int64_t rows, cols;
+    int64_t x_row, y_row; /* elements from a row to the next */
+} gr__rows;
+/* y = x as float or double */
+void gr__load_rows(const gr__rows *s, gr_dtype from, const void *x, void *y, bool f64);
+/* y = x from float or double to a float type or bool (not 0) */
+void gr__store_rows(const gr__rows *s, const void *x, gr_dtype to, void *y, bool f64);
 
 /* One set of these per instruction set; tests call each that the CPU has. */
 #define GR_PANEL_BUILD(isa)                                                                                            \
     void gr__panel_rows_##isa(const gr__panel *p);                                                                     \
     void gr__panel_cols_##isa(const gr__panel *p);                                                                     \
-    void gr__load_u8_##isa(const uint8_t *x, int64_t n, float *y);                                                     \
-    void gr__store_bool_##isa(const float *x, int64_t n, uint8_t *y);
+    void gr__load_u8_##isa(const gr__rows *s, const uint8_t *x, float *y);                                             \
+    void gr__store_bool_##isa(const gr__rows *s, const float *x, uint8_t *y);
 GR_PANEL_BUILD(base)
 #ifdef __x86_64__
 GR_PANEL_BUILD(avx2)

@@ -27,27 +27,26 @@ GR_INLINE vf taken(const float *x, const float *times, int64_t last)
 }
 
 /* N vectors of columns, all rows: four chains, row r goes to chain r mod 4. */
-GR_INLINE void strip_rows(const gr__panel *p, int64_t c, const int n, int64_t last, vf start, combine f,
-    const bool of_products)
+GR_INLINE void strip_rows(
+    const gr__panel *p, int64_t c, const int n, int64_t last, vf start, combine f, const bool of_products)
 {
     const float *x = (const float *)p->x + c, *z = of_products ? (const float *)p->times + c : NULL;
     vf s[4][WIDE];
-    UNROLL for (int k = 0; k < 4; k++)
-        UNROLL for (int v = 0; v < n; v++)
-            s[k][v] = start;
+    UNROLL for (int k = 0; k < 4; k++) UNROLL for (int v = 0; v < n; v++) s[k][v] = start;
     int64_t r = 0;
     for (; r + 4 <= p->rows; r += 4)
         UNROLL for (int k = 0; k < 4; k++, x += p->row, z = of_products ? z + p->times_row : NULL)
-            UNROLL for (int v = 0; v < n; v++)
-                s[k][v] = f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
-    UNROLL for (int k = 0; k < 3; k++)
-        if (r + k < p->rows) {
-            UNROLL for (int v = 0; v < n; v++)
-                s[k][v] = f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
-            x += p->row;
-            z = of_products ? z + p->times_row : NULL;
-        }
-    UNROLL for (int v = 0; v < n; v++) {
+            UNROLL for (int v = 0; v < n; v++) s[k][v] =
+                f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
+    UNROLL for (int k = 0; k < 3; k++) if (r + k < p->rows)
+    {
+        UNROLL for (int v = 0; v < n; v++) s[k][v] =
+            f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
+        x += p->row;
+        z = of_products ? z + p->times_row : NULL;
+    }
+    UNROLL for (int v = 0; v < n; v++)
+    {
         vf sum = f(f(s[0][v], s[1][v]), f(s[2][v], s[3][v]));
         float *y = (float *)p->y + c + v * GR_W;
         if (last)
@@ -123,24 +122,19 @@ GR_INLINE float one_row(const float *x, const float *z, int64_t n, vf start, com
     return across(s[0], f);
 }
 
-/* Rows of a few elements one by one: they do not wait for each other. */
+/* Rows of a few elements one by one: they do not wait for each other. The greatest and least in vectors whose lanes are
+ * all the same, for these select without a branch, which could not be foreseen. */
 GR_INLINE float short_row(const float *x, int64_t n, gr_reduce_kind kind)
 {
+    if (kind == GR_REDUCE_MAX || kind == GR_REDUCE_MIN) {
+        vf v = vf_set1(x[0]);
+        for (int64_t i = 1; i < n; i++)
+            v = kind == GR_REDUCE_MAX ? vf_max(v, vf_set1(x[i])) : vf_min(v, vf_set1(x[i]));
+        return v[0];
+    }
     float s = x[0];
     for (int64_t i = 1; i < n; i++)
-        switch (kind) {
-        case GR_REDUCE_SUM:
-            s += x[i];
-            break;
-        case GR_REDUCE_PROD:
-            s *= x[i];
-            break;
-        case GR_REDUCE_MAX:
-            s = s > x[i] || s != s ? s : x[i];
-            break;
-        default:
-            s = s < x[i] || s != s ? s : x[i];
-        }
+        s = kind == GR_REDUCE_SUM ? s + x[i] : s * x[i];
     return s;
 }
 
@@ -272,24 +266,28 @@ GR_INLINE void to_bools_4(const float *x, uint8_t *y)
 }
 #endif
 
-void GR_ISA_NAME(gr__load_u8)(const uint8_t *x, int64_t n, float *y)
+void GR_ISA_NAME(gr__load_u8)(const gr__rows *s, const uint8_t *x, float *y)
 {
-    int64_t i = 0;
-    for (; i + GR_W <= n; i += GR_W)
-        vf_store(y + i, from_bytes(x + i));
-    for (; i < n; i++)
-        y[i] = x[i];
+    for (int64_t r = 0; r < s->rows; r++, x += s->x_row, y += s->y_row) {
+        int64_t i = 0;
+        for (; i + GR_W <= s->cols; i += GR_W)
+            vf_store(y + i, from_bytes(x + i));
+        for (; i < s->cols; i++)
+            y[i] = x[i];
+    }
 }
 
-void GR_ISA_NAME(gr__store_bool)(const float *x, int64_t n, uint8_t *y)
+void GR_ISA_NAME(gr__store_bool)(const gr__rows *s, const float *x, uint8_t *y)
 {
-    int64_t i = 0;
+    for (int64_t r = 0; r < s->rows; r++, x += s->x_row, y += s->y_row) {
+        int64_t i = 0;
 #ifdef GR_VEC_256
-    for (; i + 4 * GR_W <= n; i += 4 * GR_W)
-        to_bools_4(x + i, y + i);
+        for (; i + 4 * GR_W <= s->cols; i += 4 * GR_W)
+            to_bools_4(x + i, y + i);
 #endif
-    for (; i + GR_W <= n; i += GR_W)
-        to_bools(x + i, y + i);
-    for (; i < n; i++)
-        y[i] = x[i] != 0;
+        for (; i + GR_W <= s->cols; i += GR_W)
+            to_bools(x + i, y + i);
+        for (; i < s->cols; i++)
+            y[i] = x[i] != 0;
+    }
 }
