@@ -367,13 +367,13 @@ static void lower_contract(lowering *b, int i)
         .b_col = n->low->b_col,
         .b_block = n->low->b_block,
         .c_row = b->l->cols};
-    int64_t elem = b->l->f64 ? 8 : 4,
-            m[] = {b->l->tile_rows, b->l->rows % b->l->tile_rows, n->low->m % b->l->tile_rows};
-    for (int q = 0; q < 3; q++)
-        for (int last = 0; last < 2; last++) {
-            g.m = m[q];
+    const int64_t full = b->l->tile_rows, end = b->l->rows % full;
+    const int64_t parts = n->low->groups > 1 ? full : 0; /* of a tile that lies in several groups */
+    for (int64_t m = 0; m <= full; m++)
+        for (int last = 0; (m == full || m == end || m < parts) && last < 2; last++) {
+            g.m = m;
             g.n = last ? b->l->cols % b->l->tile_cols : b->l->tile_cols;
-            int64_t bytes = (int64_t)gr__gemm_scratch(&g, (size_t)elem);
+            int64_t bytes = (int64_t)gr__gemm_scratch(&g, (size_t)(b->l->f64 ? 8 : 4));
             b->code->kernel_scratch = bytes > b->code->kernel_scratch ? bytes : b->code->kernel_scratch;
         }
     b->step->flops += 2 * (double)b->l->rows * (double)b->l->cols * (double)n->low->k;
