@@ -292,6 +292,53 @@ static void a_cut_of_k_goes_on_with_the_same_bits(void)
     CU_ASSERT_EQUAL(memcmp(whole, parts, sizeof whole), 0);
 }
 
+/* Few rows or columns have loops of their own. Each element has the bits that it has when it is all there is, whatever
+ * the layouts, the gap between lines (which may have columns fall into the same sets of the cache) and the tails; what
+ * lies between C's rows stays. */
+static void expect_chains(const build *u, const shape *s)
+{
+    const size_t e = u->elem;
+    place pa = place_of(s->la, s->m, s->k, s->gap), pb = place_of(s->lb, s->k, s->n, s->gap);
+    place pc = place_of(AS_IS, s->m, s->n, s->gap % 3);
+    char *a = fence_take(&fa, (size_t)pa.count * e, s->at_end), *b = fence_take(&fb, (size_t)pb.count * e, s->at_end);
+    char *c = fence_take(&fc, (size_t)pc.count * e, s->at_end);
+    static _Alignas(64) char want[1 << 16], room[1 << 19];
+    fill(a, pa.count, e, 1), fill(b, pb.count, e, 2), fill(c, pc.count, e, 3);
+    memcpy(want, c, (size_t)pc.count * e);
+    a += (size_t)pa.first * e, b += (size_t)pb.first * e;
+    for (int64_t i = 0; i < s->m; i++)
+        for (int64_t j = 0; j < s->n; j++) {
+            gr__gemm one = {1, 1, s->k, a + i * pa.row * (int64_t)e, pa.row, pa.col, b + j * pb.col * (int64_t)e,
+                pb.row, pb.col, 0, want + (i * pc.row + j) * (int64_t)e, 1, s->accumulate, room};
+            u->product(&one);
+        }
+    gr__gemm g = {s->m, s->n, s->k, a, pa.row, pa.col, b, pb.row, pb.col, 0, c, pc.row, s->accumulate, NULL};
+    size_t need = u->scratch(&g), rounded = (need + 63) / 64 * 64;
+    g.scratch = need ? fence_take(&fs, rounded, true) : NULL;
+    u->product(&g);
+    GR_EXPECT(!memcmp(want, c, (size_t)pc.count * e), "%s f%d %ldx%ldx%ld, A %s, B %s, gap %ld%s: other bits",
+        gr__isa_name(u->isa), (int)e * 8, (long)s->m, (long)s->n, (long)s->k, layout_names[s->la], layout_names[s->lb],
+        (long)s->gap, s->accumulate ? ", accumulating" : "");
+}
+
+static void few_rows_or_columns_give_the_bits_of_each_element(void)
+{
+    static const int64_t few[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15}, many[] = {8, 13, 37, 75},
+                         depth[] = {3, 4, 62, 131};
+    open_fences();
+    int turn = 0;
+    for (int u = 0; u < N_BUILDS; u++)
+        for (size_t q = 0; gr__cpu_has(builds[u].isa) && q < sizeof few / sizeof *few * 16; q++)
+            for (int l = turn++ % 11; l < 32; l += 11) { /* a sample of layouts and ends */
+                const int64_t m = few[q / 16], n = many[q / 4 % 4], k = depth[q % 4];
+                const bool column = l & 1;
+                shape s = {column ? n : m, column ? m : n, k, (layout)(l >> 1 & 3), (layout)(l >> 3 & 3),
+                    l % 5 ? l % 4 : 512 - k, turn & 1, turn & 2};
+                expect_chains(&builds[u], &s);
+            }
+    close_fences();
+}
+
 /* B as a caller has packed it: the same bits, and nothing read or written past its blocks. Also of a part that begins
  * at a row and at a block. */
 static void expect_packed(const build *u, int64_t m, int64_t n, int64_t k, layout lb)
@@ -386,6 +433,6 @@ static void a_strip_is_a_whole_number_of_vectors(void)
 GR_SUITE("ops/kernels/gemm.c", GR_TEST(every_tile_and_tail_is_right), GR_TEST(wide_tiles_of_few_rows_are_right),
     GR_TEST(every_layout_is_right), GR_TEST(nothing_to_add_gives_zero_or_leaves_c),
     GR_TEST(any_split_gives_the_same_bits), GR_TEST(a_cut_of_k_goes_on_with_the_same_bits),
-    GR_TEST(a_packed_b_gives_the_same_bits),
+    GR_TEST(few_rows_or_columns_give_the_bits_of_each_element), GR_TEST(a_packed_b_gives_the_same_bits),
     GR_TEST(instruction_sets_with_fma_agree_in_every_bit), GR_TEST(not_a_number_stays_in_its_row_and_column),
     GR_TEST(a_strip_is_a_whole_number_of_vectors))

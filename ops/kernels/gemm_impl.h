@@ -29,11 +29,17 @@ enum {
 #endif
     BLOCK_VECTORS = 2,  /* of a block that gr__gemm_pack makes: the width of a full tile */
     GROUP_BYTES = 256,  /* of a row of b packed at once */
-    SET_STRIDE = 4096,  /* bytes: rows this far apart fall into one set of the first cache, */
+#ifdef GR_VEC_256
+    SET_STRIDE = 2048, /* bytes: rows this far apart fall into two sets of the first cache, */
+#else
+    SET_STRIDE = 4096, /* into one, */
+#endif
     COLLIDING_ROWS = 6, /* which holds 8 lines or more */
     PACK_BLOCKS = 4,    /* blocks of rows from which on a copy of b, or of a transposed a, pays */
 #ifdef GR_VEC_256
     KEEPS = 1,                 /* tiles copy b and a */
+    FEW_COLS = 16,             /* of C: with fewer, vectors lie along its columns where a does too */
+    MOST_DOT_ROWS = 8,         /* of a product made of dot products: with more, a copy of b pays */
     A_PANEL_BYTES = 160 << 10, /* of a's copy: a part of L2 */
     A_PANEL_COLS = 32,         /* of C, from which on a copy of a pays */
 #else
@@ -42,6 +48,23 @@ enum {
     LINE_BYTES = 64,
     AHEAD = 6, /* steps: longer than L2 takes, and few enough that rows of one set do not push each other out */
 };
+#ifdef GR_VEC_256
+/* How a product of few rows is made: see few_rows_impl.h */
+typedef enum { TILES, ONE_ROW, DOTS, COPIED_DOTS } few_rows;
+
+typedef float whole_v_f32 __attribute__((vector_size(32)));
+typedef double whole_v_f64 __attribute__((vector_size(32)));
+typedef int32_t lane_mask_f32 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef long long lane_mask_f64 __attribute__((vector_size(32), aligned(8), may_alias));
+static const int32_t lane_masks_f32[] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+static const int64_t lane_masks_f64[] = {-1, -1, -1, -1, 0, 0, 0, 0};
+#define LOAD_SOME_f32(p, n)                                             \
+    __builtin_ia32_maskloadps256((const whole_v_f32 *)(const void *)(p), \
+        *(const lane_mask_f32 *)(lane_masks_f32 + 8 - (n)))
+#define LOAD_SOME_f64(p, n)                                             \
+    __builtin_ia32_maskloadpd256((const whole_v_f64 *)(const void *)(p), \
+        *(const lane_mask_f64 *)(lane_masks_f64 + 4 - (n)))
+#endif
 #endif
 
 /* The product as it is computed: transposed, perhaps, and with a step between columns of C. */
@@ -61,8 +84,13 @@ typedef struct {
     bool pack; /* every strip; otherwise only a partial one, where there are no masks */
 #ifdef GR_VEC_256
     bool pack_a; /* blocks of rows, each into [k][row], a_step elements apart */
+    few_rows few;
 #endif
 } NAME(job);
+
+#ifdef GR_VEC_256
+#include "ops/kernels/few_rows_impl.h"
+#endif
 
 /* ---- what to do -------------------------------------------------------------------------------------------------- */
 
@@ -71,8 +99,17 @@ typedef struct {
 static bool NAME(turned)(const gr__gemm *g)
 {
     const int64_t w = NAME(lanes);
+#ifdef GR_VEC_256
+    if (g->m <= g->n)
+        return false;
+    if (g->a_row == 1)
+        return g->n < FEW_COLS && g->n != 2 * w;
+    const bool long_enough = g->n <= 4 || g->k >= FEW_COLS * g->n; /* for what it takes to scatter the result */
+    return g->a_col == 1 && g->n < DOT_ROWS && long_enough && NAME(dots_pay)(g->n, g->m, g->k);
+#else
     return g->n < w && g->m > g->n && /* a layer of 10 classes, a column vector */
            (g->a_row == 1 ? g->n <= TILE_ROWS : 4 * g->n <= w);
+#endif
 }
 
 static NAME(job) NAME(plan)(const gr__gemm *g)
@@ -98,6 +135,11 @@ static NAME(job) NAME(plan)(const gr__gemm *g)
     j.pack = !j.b_block && ((j.b_col != 1 && j.n > 1) || /* a small tile needs b in the first cache */
                                ((b_collides || !many) && j.m > PACK_BLOCKS * j.rows));
 #ifdef GR_VEC_256
+    j.pack = j.pack || (!j.b_block && b_collides && j.m > j.rows); /* no first cache keeps it for two blocks */
+#endif
+#ifdef GR_VEC_256
+    j.few = NAME(few)(&j);
+    j.pack = j.pack && !j.few;
     j.pack_a = j.pack && j.a_row == 1 && j.a_col != 1 && j.m > PACK_BLOCKS * j.rows && j.n >= A_PANEL_COLS;
 #endif
     return j;
@@ -147,6 +189,8 @@ static int64_t NAME(b_panel)(const NAME(job) *j)
 static int64_t NAME(panel_elements)(const NAME(job) *j)
 {
 #ifdef GR_VEC_256
+    if (j->few)
+        return NAME(few_panel)(j);
     if (j->pack_a)
         return NAME(b_panel)(j) + NAME(a_blocks)(j) * NAME(a_step)(j);
 #endif
@@ -164,6 +208,16 @@ typedef struct {
     T *to;
 } NAME(packing);
 
+/* Like load_part. (In a tile, where it is rare, a mask costs registers.) */
+GR_INLINE NAME(v) NAME(load_some)(const T *p, int64_t n)
+{
+#ifdef GR_VEC_256
+    return NAME(LOAD_SOME)(p, n);
+#else
+    return NAME(load_part)(p, n);
+#endif
+}
+
 static void NAME(pack_rows)(const NAME(packing) *w)
 {
     for (int64_t p = 0; p < w->k; p++) {
@@ -175,7 +229,7 @@ static void NAME(pack_rows)(const NAME(packing) *w)
                 NAME(store)(to + v, NAME(load)(from + v));
         for (int64_t v = 0; n > 0 && v < w->row; v += NAME(lanes)) {
             const int64_t left = n - v < NAME(lanes) ? n - v : NAME(lanes);
-            NAME(store)(to + v, left > 0 ? NAME(load_part)(from + v, left) : (NAME(v)){0});
+            NAME(store)(to + v, left > 0 ? NAME(load_some)(from + v, left) : (NAME(v)){0});
         }
     }
 }
@@ -486,6 +540,12 @@ static void NAME(product)(const gr__gemm *g)
     NAME(job) j = NAME(plan)(g);
     if (j.b_block)
         NAME(few_packed_rows)(&j);
+#ifdef GR_VEC_256
+    if (j.few) {
+        NAME(few_products)(&j);
+        return;
+    }
+#endif
     const int64_t deep = j.b_block ? PACKED_CUT : K_CUT, cuts = (j.k + deep - 1) / deep, cut = (j.k + cuts - 1) / cuts;
     for (int64_t k0 = 0; k0 < j.k; k0 += cut) {
         NAME(part) s = {.m = j.m, .k0 = k0, .k = j.k - k0 < cut ? j.k - k0 : cut};
