@@ -1,6 +1,6 @@
 /* compiler/graph.c: see graph.h. */
 #include "compiler/graph.h"
-#include <string.h>
+#include <stdlib.h>
 
 void gr__graph_free(gr__graph *g)
 {
@@ -127,7 +127,7 @@ static gr_status rebuild(gr__graph *g, gr_tape *t, gr__rewrite_fn f, void *user)
     if (good) {
         adopt(g, &m);
         if (in_place)
-            gr__tape_rewritten(t, n);
+            gr__tape_rewritten(t);
         g->tape = t;
     }
     gr__free(live);
@@ -170,34 +170,68 @@ bool gr__graph_any(const gr__graph *g, bool (*is)(void *user, const gr__node *n)
 static gr__rewritten forget_overridden(
     void *user, gr_tape *t, const gr__node *n, gr_tensor *const *in, gr_tensor **result)
 {
-    const gr__graph *g = user;
+    const bool *overridden = user;
     (void)t;
-    if (n->op != &gr_op_assign)
+    if (n->op != &gr_op_assign || !overridden[n->id])
         return GR__KEEP;
-    for (int i = 0; i < g->n_commit; i++)
-        if (g->commit[i]->node == n)
-            return GR__KEEP;
     result[0] = in[1];
     return GR__REPLACED;
 }
 
-static gr_status find_commits(gr__graph *g, gr_tape *t)
+typedef struct {
+    const gr_variable *variable;
+    int64_t first, last; /* nodes that assign to it */
+} assignment;
+
+static int by_variable(const void *a, const void *b)
+{
+    const assignment *x = a, *y = b;
+    if (x->variable != y->variable)
+        return (uintptr_t)x->variable < (uintptr_t)y->variable ? -1 : 1;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+static int by_first(const void *a, const void *b)
+{
+    const assignment *x = a, *y = b;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* One of each variable; those before its last are marked. */
+static int64_t merge_assignments(assignment *list, int64_t n, bool *overridden)
+{
+    int64_t kept = 0;
+    qsort(list, (size_t)n, sizeof *list, by_variable);
+    for (int64_t i = 0; i < n; i++)
+        if (kept && list[kept - 1].variable == list[i].variable) {
+            overridden[list[kept - 1].last] = true;
+            list[kept - 1].last = list[i].last;
+        } else {
+            list[kept++] = list[i];
+        }
+    qsort(list, (size_t)kept, sizeof *list, by_first);
+    return kept;
+}
+
+/* The last assignment to each variable, in the order of the first ones. */
+static gr_status find_commits(gr__graph *g, const gr_tape *t, bool *overridden)
 {
     int64_t n = 0;
     for (int64_t id = 0; id < t->n_nodes; id++)
         n += gr__is_assign(t->node[id]);
-    if (!(g->commit = gr__alloc(n + 1, sizeof(gr_tensor *))))
-        return GR_EMEM;
-    for (int64_t id = 0; id < t->n_nodes; id++) {
-        if (!gr__is_assign(t->node[id]))
-            continue;
-        int i = 0;
-        while (i < g->n_commit && g->commit[i]->node->variable != t->node[id]->variable)
-            i++;
-        g->commit[i] = &t->node[id]->out[0];
-        g->n_commit += i == g->n_commit;
+    assignment *list = gr__alloc(n + 1, sizeof *list);
+    g->commit = gr__alloc(n + 1, sizeof(gr_tensor *));
+    n = 0;
+    for (int64_t id = 0; list && id < t->n_nodes; id++)
+        if (gr__is_assign(t->node[id]))
+            list[n++] = (assignment){t->node[id]->variable, id, id};
+    if (list && g->commit) {
+        g->n_commit = (int)merge_assignments(list, n, overridden);
+        for (int i = 0; i < g->n_commit; i++)
+            g->commit[i] = &t->node[list[i].last]->out[0];
     }
-    return GR_OK;
+    gr__free(list);
+    return list && g->commit ? GR_OK : GR_EMEM;
 }
 
 gr_status gr__graph_trace(gr__graph *g, gr_tape *t, const gr_program_opts *opts)
@@ -207,7 +241,8 @@ gr_status gr__graph_trace(gr__graph *g, gr_tape *t, const gr_program_opts *opts)
         g->in[g->n_in] = opts->inputs[g->n_in];
     for (; g->n_out < GR_PROGRAM_MAX && opts->outputs[g->n_out]; g->n_out++)
         g->out[g->n_out] = opts->outputs[g->n_out];
-    gr_status s = find_commits(g, t);
+    bool *overridden = gr__alloc(t->n_nodes + 1, sizeof *overridden);
+    gr_status s = overridden ? find_commits(g, t, overridden) : GR_EMEM;
     bool *live = s == GR_OK ? find_live(g) : NULL;
     for (int64_t id = 0; live && id < t->n_nodes; id++) {
         const gr__node *n = t->node[id];
@@ -221,7 +256,8 @@ gr_status gr__graph_trace(gr__graph *g, gr_tape *t, const gr_program_opts *opts)
     s = live ? s : GR_EMEM;
     gr_tape *own = s == GR_OK ? gr_tape_new() : NULL;
     if (s == GR_OK)
-        s = rebuild(g, own, forget_overridden, g);
+        s = rebuild(g, own, forget_overridden, overridden);
+    gr__free(overridden);
     if (s != GR_OK) {
         gr_tape_free(own);
         g->tape = NULL; /* the caller's */

@@ -72,6 +72,7 @@ struct gr_tape {
     int64_t n_nodes, cap_nodes;
     gr__node **bucket; /* hash table of pure nodes */
     int64_t n_buckets;
+    int64_t n_left;   /* nodes before gr__tape_rewrite, while the tape is made anew */
     gr__scope *scope; /* innermost open one */
     gr__scope root;
     gr__scope *scopes; /* all but the root, newest first */
@@ -136,9 +137,9 @@ bool gr__region_inline(gr_tape *t, const gr__region *r, gr_tensor *const *args, 
  * the old numbers, which old nodes have until the end) stays on the tape if gr__node_keep takes it over, with other
  * inputs perhaps, and new nodes are recorded as ever. Both find their equals among what has come since the first, and
  * stand in this order at last. */
-int64_t gr__tape_rewrite(gr_tape *t);
+void gr__tape_rewrite(gr_tape *t);
 gr_tensor *gr__node_keep(gr_tape *t, int64_t id, gr_tensor *const *in);
-void gr__tape_rewritten(gr_tape *t, int64_t before);
+void gr__tape_rewritten(gr_tape *t);
 /* A constant of any dtype from row-major bytes. */
 gr_tensor *gr__constant_bytes(gr_at at, gr_tape *t, gr_dtype dtype, gr_shape shape, const void *data);
 /* The scope of t with s's path, made if need be; NULL without memory. */

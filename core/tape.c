@@ -248,7 +248,7 @@ static gr__node *enter(gr_tape *t, gr__node *n)
 {
     bool pure = is_pure(n);
     if (pure) {
-        if (t->n_nodes >= t->n_buckets && !rehash(t))
+        if (t->n_nodes - t->n_left >= t->n_buckets && !rehash(t))
             return NULL;
         for (gr__node *old = t->bucket[n->hash & (uint64_t)(t->n_buckets - 1)]; old; old = old->next_same_hash)
             if (old->hash == n->hash && old->scope == n->scope && gr__nodes_equal(old, n, n->in))
@@ -470,11 +470,11 @@ gr_tensor *gr__node_build(gr_tape *t, const gr__node *like, int n_in, gr_tensor 
 
 /* ---- rewriting in place ------------------------------------------------------------------------------------------ */
 
-int64_t gr__tape_rewrite(gr_tape *t)
+void gr__tape_rewrite(gr_tape *t)
 {
     if (t->n_buckets)
         memset(t->bucket, 0, (size_t)t->n_buckets * sizeof(gr__node *));
-    return t->n_nodes;
+    t->n_left = t->n_nodes;
 }
 
 gr_tensor *gr__node_keep(gr_tape *t, int64_t id, gr_tensor *const *in)
@@ -508,10 +508,11 @@ static void list_scope(gr_tape *t, gr__scope *s)
     t->scopes = s;
 }
 
-void gr__tape_rewritten(gr_tape *t, int64_t before)
+void gr__tape_rewritten(gr_tape *t)
 {
-    t->n_nodes -= before;
-    memmove(t->node, t->node + before, (size_t)t->n_nodes * sizeof *t->node);
+    t->n_nodes -= t->n_left;
+    memmove(t->node, t->node + t->n_left, (size_t)t->n_nodes * sizeof *t->node);
+    t->n_left = 0;
     for (gr__scope *s = t->scopes; s; s = s->next)
         s->id = 0; /* not listed: so far in nobody's use */
     drop_scopes(t);
