@@ -73,6 +73,8 @@ static const struct {
     {"one pixel under a padded kernel", {1, 1, 1, 3, 3, 3, 1, 1, 40, 1, 1, 1, 1, 1, 1, 1}},
     {"many columns of few channels", {1, 3, 75, 2, 3, 3, 1, 73, 130, 1, 1, 1, 1, 0, 0, 1}},
     {"a band of several pieces", {1, 40, 64, 24, 3, 3, 40, 64, 3, 1, 1, 1, 1, 1, 1, 1}},
+    {"dW of pixels far apart, and a strip that is not full", {2, 9, 8, 12, 3, 3, 7, 6, 72, 1, 1, 1, 1, 0, 0, 1}},
+    {"the same in several pieces", {1, 14, 32, 64, 3, 3, 14, 32, 64, 1, 1, 1, 1, 1, 1, 1}},
     {"same 3x3, more rows than slide together", {2, 18, 12, 17, 3, 3, 18, 12, 34, 1, 1, 1, 1, 1, 1, 1}},
     {"two taps side by side", {1, 11, 25, 9, 2, 2, 10, 24, 35, 1, 1, 1, 1, 0, 0, 1}},
     {"stride between rows only", {1, 15, 12, 20, 3, 3, 8, 12, 20, 2, 1, 1, 1, 1, 1, 1}},

@@ -17,7 +17,9 @@
 enum {
     BAND_BYTES = 96 << 10, /* with its weights in half of L2 */
     AHEAD_STEP = 32,       /* bytes of what is read next that a tile fetches a step, */
-    AHEAD_DW = 64          /* that of dW in the first of its runs, each a row of pixels */
+    AHEAD_DW = 64,         /* that of dW in the first of its runs, each a row of pixels */
+    FAR_BYTES = 256,       /* between rows that fall into few sets of the first cache: a copy of dy's pays */
+    FAR_TILES = 16         /* where so many tiles go over it */
 };
 
 /* How many of phase, phase + stride, ... lie before `at` */
@@ -498,6 +500,25 @@ static void NAME(dw_rows)(const gr__conv *c, const NAME(gather) *g, const NAME(v
 
 #include "ops/kernels/first_layer_impl.h"
 
+/* dy's strip, n columns in nv vectors, as tiles may and should read it. */
+static const T *NAME(dw_strip)(const T *dy, int64_t *dy_row, int64_t pixels, int64_t n, int nv, T *panel,
+    const gr__conv_part *share)
+{
+#ifdef GR_VEC_256
+    const int64_t row = nv * NAME(lanes);
+    if (n == row && *dy_row * (int64_t)sizeof(T) >= FAR_BYTES && share->r1 - share->r0 >= FAR_TILES * TILE_ROWS) {
+        for (int64_t p = 0; p < pixels; p++)
+            for (int64_t v = 0; v < row; v += NAME(lanes))
+                NAME(store)(panel + p * row + v, NAME(load)(dy + p * *dy_row + v));
+        *dy_row = row;
+        return panel;
+    }
+#else
+    (void)share;
+#endif
+    return NAME(readable)(dy, dy_row, pixels, n, nv, panel);
+}
+
 /* One group of one image; dy and out point at its first channel of the share. */
 static void NAME(dw_image)(const gr__conv *c, const NAME(gather) *g, const T *dy, T *out, bool goes_on,
     const NAME(room) *room, const gr__conv_part *share)
@@ -515,7 +536,8 @@ static void NAME(dw_image)(const gr__conv *c, const NAME(gather) *g, const T *dy
             const int nv = few ? few : NAME(vectors_for)(g->ns * g->depth, g->channels - o);
             const int64_t n = least(g->channels - o, nv * NAME(lanes));
             int64_t b_row = c->o;
-            const T *b = NAME(readable)(dy + b0 * g->cols * c->o + o, &b_row, (b1 - b0) * g->cols, n, nv, room->panel);
+            const T *b = NAME(dw_strip)(
+                dy + b0 * g->cols * c->o + o, &b_row, (b1 - b0) * g->cols, n, nv, room->panel, share);
             (few ? NAME(dw_few_rows) : NAME(dw_rows))(
                 c, g, &in, b, b_row, b0, b1, n, nv, out + o, goes_on || b0 > 0, share);
             o += n;
