@@ -299,8 +299,18 @@ static bool packed(const set *s)
     return true;
 }
 
+/* Is a transposed a among the products' operands? Each task copies its part of it. */
+static bool copies_a(const set *s)
+{
+    for (int i = 0; i < s->n; i++)
+        if (at(s, i)->work == GR__CONTRACT && at(s, i)->low->a_row == 1 && at(s, i)->low->a_col != 1)
+            return true;
+    return false;
+}
+
 /* Columns of a product's tasks. One whose b is packed copies nothing, so it may be narrow: then a thread that begins
- * late holds up less, and the sums are still in the first cache when bias and relu come. */
+ * late holds up less, and the sums are still in the first cache when bias and relu come. One that copies
+ * a too should be wide, where there are tasks enough. */
 static int64_t part_cols(const set *s, const gr__gemm_part *part, int64_t k)
 {
     const int64_t r = s->l->rows, c = s->l->cols, rows = clamp(part->rows, 1, r), strip = gr__gemm_strip();
@@ -308,6 +318,9 @@ static int64_t part_cols(const set *s, const gr__gemm_part *part, int64_t k)
     while (packed(s) && cols >= 2 * strip && divided(r, rows) * divided(c, cols) < PACKED_TASKS &&
            rows * clamp(cols, 1, c) * k >= PACKED_WORK)
         cols /= 2;
+    while (copies_a(s) && 2 * cols <= clamp(part->wide_cols, 1, c) &&
+           divided(r, rows) * divided(c, 2 * cols) >= STRIPS)
+        cols *= 2;
     return clamp(cols, 1, c);
 }
 
