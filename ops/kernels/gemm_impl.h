@@ -23,8 +23,10 @@ enum {
     K_CUT = 256, /* 16 KiB with AVX2: half of the first cache, for a small tile goes over b twice as often */
 #endif
 #ifdef GR_VEC_256
+    ROW_CUT = 400,     /* where a tile's rows of a, beside the strip of b, take little of that cache */
     PACKED_CUT = 1024, /* of a packed b: it comes from L2 in one run, as fast as a tile takes it */
 #else
+    ROW_CUT = K_CUT,
     PACKED_CUT = K_CUT,
 #endif
     BLOCK_VECTORS = 2,  /* of a block that gr__gemm_pack makes: the width of a full tile */
@@ -78,7 +80,7 @@ typedef struct {
     int64_t c_row, c_col;
     bool accumulate;
     int64_t b_block; /* see gemm.h */
-    T *panel;        /* [strips of a group][K_CUT][vectors * lanes], after which lies a's copy */
+    T *panel;        /* [strips of a group][deepest][vectors * lanes], after which lies a's copy */
     int rows;        /* of a tile, at most */
     int vectors;     /* of a tile, at most: 1, 2, 4 or 8 */
     bool pack; /* every strip; otherwise only a partial one, where there are no masks */
@@ -145,9 +147,11 @@ static NAME(job) NAME(plan)(const gr__gemm *g)
     return j;
 }
 
+/* Of k at one time, at most. */
 static int64_t NAME(deepest)(const NAME(job) *j)
 {
-    return j->k < K_CUT ? j->k : K_CUT;
+    const int64_t most = j->b_block ? PACKED_CUT : j->a_col == 1 ? ROW_CUT : K_CUT;
+    return j->k < most ? j->k : most;
 }
 
 /* Columns of a group of strips. */
@@ -546,7 +550,7 @@ static void NAME(product)(const gr__gemm *g)
         return;
     }
 #endif
-    const int64_t deep = j.b_block ? PACKED_CUT : K_CUT, cuts = (j.k + deep - 1) / deep, cut = (j.k + cuts - 1) / cuts;
+    const int64_t deep = NAME(deepest)(&j), cuts = (j.k + deep - 1) / deep, cut = (j.k + cuts - 1) / cuts;
     for (int64_t k0 = 0; k0 < j.k; k0 += cut) {
         NAME(part) s = {.m = j.m, .k0 = k0, .k = j.k - k0 < cut ? j.k - k0 : cut};
 #ifdef GR_VEC_256
