@@ -61,8 +61,8 @@ static gr_status infer_variance(gr_infer *f)
 {
     bool mask[GR_MAX_RANK];
     if (!gr_dtype_is_float(f->dtype[0]))
-        return gr_infer_fail(
-            f, GR_EDTYPE, "x", "expected float32 or float64, found %s; gr_cast converts", gr_dtype_name(f->dtype[0]));
+        return gr_infer_fail(f, GR_EDTYPE, "x", "expected float32 or float64, found %s; gr_cast converts",
+            gr_dtype_name(f->dtype[0]));
     return infer_axes(f, mask);
 }
 
@@ -277,8 +277,7 @@ EXTREMES(uint8_t, bool, 0, 1)
 #define FIRST_SMALLER(acc, x) FIRST(acc, x, <)
 #define PLACE_DONE(acc)       (acc).at
 PLACE(float, float)
-PLACE(double, double)
-PLACE(int32_t, int32) PLACE(int64_t, int64) PLACE(uint8_t, uint8)
+PLACE(double, double) PLACE(int32_t, int32) PLACE(int64_t, int64) PLACE(uint8_t, uint8)
 
 /* In two passes, the mean first. */
 #define VARIANCE(T, name, ACC, TAKE, DONE)                                                                             \
@@ -296,7 +295,7 @@ PLACE(int32_t, int32) PLACE(int64_t, int64) PLACE(uint8_t, uint8)
                     for (int64_t k = 0; k < l->red[0] && l->total; k++)                                                \
                         for (int64_t i = 0; i < n; i++) {                                                              \
                             double d = (double)x[from + k * l->red_step[0] + i] - mean[i];                             \
-                            TAKE(acc[i], pass ? d *d : d);                                                             \
+                            TAKE(acc[i], pass ? d * d : d);                                                            \
                         }                                                                                              \
                 while (l->total && next_run(l, index, &from));                                                         \
                 for (int64_t i = 0; i < n; i++)                                                                        \
@@ -306,9 +305,10 @@ PLACE(int32_t, int32) PLACE(int64_t, int64) PLACE(uint8_t, uint8)
                 y[o + i] = (T)mean[i]; /* of the squares */                                                            \
         }                                                                                                              \
     }
-    VARIANCE(float, float, double, ADD, AS_IS) VARIANCE(double, double, exact, ADD_EXACT, exact_done)
+VARIANCE(float, float, double, ADD, AS_IS)
+VARIANCE(double, double, exact, ADD_EXACT, exact_done)
 
-        static gr_status variance_eval(const gr_call *c)
+static gr_status variance_eval(const gr_call *c)
 {
     const layout l = layout_of(c);
     (c->in[0].dtype == GR_F64 ? variance_double : variance_float)(&l, c->in[0].data, c->out[0].data, c->begin, c->end);
@@ -329,10 +329,10 @@ PLACE(int32_t, int32) PLACE(int64_t, int64) PLACE(uint8_t, uint8)
         by_dtype[c->in[0].dtype](&l, c->in[0].data, c->out[0].data, c->begin, c->end);                                 \
         return GR_OK;                                                                                                  \
     }
-EVAL(sum, sum_uint8)
-EVAL(prod, prod_uint8) EVAL(max, max_bool) EVAL(min, min_bool) EVAL(argmax, argmax_uint8) EVAL(argmin, argmin_uint8)
+    EVAL(sum, sum_uint8) EVAL(prod, prod_uint8) EVAL(max, max_bool) EVAL(min, min_bool) EVAL(argmax, argmax_uint8)
+        EVAL(argmin, argmin_uint8)
 
-    static gr_status count_eval(const gr_call *c)
+            static gr_status count_eval(const gr_call *c)
 {
     double n = (double)layout_of(c).total;
     if (c->out[0].dtype == GR_F64)
@@ -532,8 +532,7 @@ static gr_tensor *reduce(gr_at at, const gr_op *op, const gr_reduce_args *args)
         return gr_##name##_at((gr_at){0}, &(gr_reduce_args){.x = x});                                                  \
     }
 PUBLIC(sum)
-PUBLIC(prod)
-PUBLIC(max) PUBLIC(min) PUBLIC(any) PUBLIC(all) PUBLIC(argmax) PUBLIC(argmin) PUBLIC(count)
+PUBLIC(prod) PUBLIC(max) PUBLIC(min) PUBLIC(any) PUBLIC(all) PUBLIC(argmax) PUBLIC(argmin) PUBLIC(count)
 
     gr_tensor *gr__variance(gr_at at, const gr_reduce_args *args)
 {

@@ -160,7 +160,7 @@ static void a_nan_wins_in_max_and_min(void)
 
 static void loads_convert(void)
 {
-    enum { N = 83 };                        /* 2 * 32 + 2 * 8 + 3 */
+    enum { N = 83 }; /* 2 * 32 + 2 * 8 + 3 */
     const int64_t i64[] = {-5, 7, 1 << 20}; /* exact in a float */
     uint8_t u8[N];
     float y[N + 1];
@@ -300,12 +300,12 @@ static void longer_kernels_give_the_bits_of_single_passes(void)
     for (int i = 0; i < 2 * N; i++)
         a[i] = (float)rand() / (float)RAND_MAX - 0.5f, b[i] = (float)rand() / (float)RAND_MAX - 0.5f,
         v[i] = (float)rand() / (float)RAND_MAX, w[i] = (float)rand() / (float)RAND_MAX;
-    gr_tile_fn mul = gr__tile_f32(GR__TILE_mul),
-               lerp = gr__tile_lerp(pair_of(GR__TILE_sub, GR__TILE_mul, 0), gr__tile_f32(GR__TILE_add));
+    gr_tile_fn mul = gr__tile_f32(GR__TILE_mul), lerp = gr__tile_lerp(pair_of(GR__TILE_sub, GR__TILE_mul, 0),
+                                                     gr__tile_f32(GR__TILE_add));
     gr_tile_fn square_lerp =
         gr__tile_square_lerp(pair_of(GR__TILE_square, GR__TILE_sub, 0), pair_of(GR__TILE_mul, GR__TILE_add, 0));
-    gr_tile_fn ratio =
-        gr__tile_longer(pair_of(GR__TILE_sqrt, GR__TILE_add, 0), pair_of(GR__TILE_mul, GR__TILE_div, 0), 2);
+    gr_tile_fn ratio = gr__tile_longer(
+        pair_of(GR__TILE_sqrt, GR__TILE_add, 0), pair_of(GR__TILE_mul, GR__TILE_div, 0), 2);
     gr_tile_fn kernel[] = {gr__tile_longer(mul, lerp, 0), square_lerp, gr__tile_longer(mul, square_lerp, 0), ratio,
         gr__tile_longer(ratio, gr__tile_f32(GR__TILE_sub), 1)};
     CU_ASSERT_PTR_EQUAL(kernel[2], gr__tile_longer(pair_of(GR__TILE_mul, GR__TILE_square, 0), lerp, 0));
@@ -315,14 +315,8 @@ static void longer_kernels_give_the_bits_of_single_passes(void)
     for (int q = 0; q < 5; q++) {
         CU_ASSERT_PTR_NOT_NULL_FATAL(kernel[q]);
         for (int64_t cols = 13; cols <= N; cols += N - 13) {
-#define ROWS(p)                                                                                                        \
-    {                                                                                                                  \
-        p, cols, 1                                                                                                     \
-    }
-#define NUMBER(p)                                                                                                      \
-    {                                                                                                                  \
-        (void *)(uintptr_t)(p), 0, 0                                                                                   \
-    }
+#define ROWS(p)   {p, cols, 1}
+#define NUMBER(p) {(void *)(uintptr_t)(p), 0, 0}
             const gr_tile_arg x[5][5] = {{ROWS(a), NUMBER(&s), ROWS(b), {(void *)(uintptr_t)column, 1, 0}},
                 {ROWS(a), ROWS(b), NUMBER(&c)}, {ROWS(a), NUMBER(&s), ROWS(b), NUMBER(&c)},
                 {ROWS(v), NUMBER(&e), ROWS(b), {(void *)(uintptr_t)column, 1, 0}},
@@ -361,10 +355,7 @@ static void kernels_of_batch_norm_give_the_bits_of_single_passes(void)
     const int arity[] = {3, 5, 4};
     for (int q = 0; q < 3; q++)
         for (int64_t cols = 8; cols <= MOST_COLS; cols += cols == 8 ? 5 : cols == 13 ? 3 : 8) {
-#define COLS(p)                                                                                                        \
-    {                                                                                                                  \
-        p, 0, 1                                                                                                        \
-    }
+#define COLS(p) {p, 0, 1}
             const gr_tile_arg in[3][5] = {{ROWS(a), COLS(s), COLS(c)}, {ROWS(a), COLS(s), COLS(c), ROWS(b), COLS(t)},
                 {ROWS(a), ROWS(b), ROWS(x), NUMBER(&limit)}};
             CU_ASSERT_PTR_NOT_NULL_FATAL(kernel[q]);
@@ -421,8 +412,8 @@ static void two_results_have_the_bits_of_single_passes(void)
             CU_ASSERT_EQUAL(got[k][n], 99);
             for (int64_t i = 0; i < n; i++)
                 GR_EXPECT(memcmp(&got[k][i], &want[k][i], 4) == 0,
-                    "%s, %d columns: result %d of %.9g is %.9g, not %.9g", slopes ? "slope" : "sum", (int)cols, k,
-                    (double)a[i], (double)got[k][i], (double)want[k][i]);
+                    "%s, %d columns: result %d of %.9g is %.9g, not %.9g",
+                    slopes ? "slope" : "sum", (int)cols, k, (double)a[i], (double)got[k][i], (double)want[k][i]);
         }
     }
 }
@@ -439,8 +430,8 @@ static void a_whole_update_has_the_bits_of_its_three_passes(void)
     gr_tile_fn lerp = gr__tile_lerp(pair_of(GR__TILE_sub, GR__TILE_mul, 0), add);
     gr_tile_fn square_lerp =
         gr__tile_square_lerp(pair_of(GR__TILE_square, GR__TILE_sub, 0), pair_of(GR__TILE_mul, GR__TILE_add, 0));
-    gr_tile_fn ratio =
-        gr__tile_longer(pair_of(GR__TILE_sqrt, GR__TILE_add, 0), pair_of(GR__TILE_mul, GR__TILE_div, 0), 2);
+    gr_tile_fn ratio = gr__tile_longer(
+        pair_of(GR__TILE_sqrt, GR__TILE_add, 0), pair_of(GR__TILE_mul, GR__TILE_div, 0), 2);
     gr_tile_fn step = gr__tile_longer(ratio, sub, 1);
     gr_tile_fn m[] = {lerp, gr__tile_longer(mul, lerp, 0)}, v[] = {square_lerp, gr__tile_longer(mul, square_lerp, 0)};
     CU_ASSERT_PTR_NULL(gr__tile_update(m[0], v[1], step));
@@ -451,13 +442,10 @@ static void a_whole_update_has_the_bits_of_its_three_passes(void)
         gr_tile_fn update = gr__tile_update(m[scaled], v[scaled], step);
         CU_ASSERT_PTR_NOT_NULL_FATAL(update);
         memcpy(one, old, sizeof old), memcpy(two, old, sizeof old);
-#define AT(p)                                                                                                          \
-    {                                                                                                                  \
-        p, cols + gap, 1                                                                                               \
-    }
+#define AT(p) {p, cols + gap, 1}
         const gr_tile_arg mv[] = {AT(one[0]), AT(one[1])};
-        const gr_tile_arg more[] = {
-            NUMBER(&c), NUMBER(&r), NUMBER(&e), scaled ? (gr_tile_arg)NUMBER(&s) : mv[0], mv[scaled ? 0 : 1], mv[1]};
+        const gr_tile_arg more[] = {NUMBER(&c), NUMBER(&r), NUMBER(&e), scaled ? (gr_tile_arg)NUMBER(&s) : mv[0],
+            mv[scaled ? 0 : 1], mv[1]};
         gr_tile t = {3, cols, AT(one[2]), {AT(one[2]), AT(one[3]), NUMBER(&b)}, more};
         update(&t);
         for (int k = 0; k < 2; k++) { /* the moments */
@@ -478,5 +466,6 @@ GR_SUITE("ops/kernels/panel.c", GR_TEST(panels_are_what_plain_loops_give),
     GR_TEST(every_instruction_set_gives_the_same_sums), GR_TEST(sums_of_products_have_the_bits_of_two_passes),
     GR_TEST(a_nan_wins_in_max_and_min), GR_TEST(loads_convert), GR_TEST(rows_are_loaded_and_stored),
     GR_TEST(a_pair_gives_the_bits_of_two_passes), GR_TEST(longer_kernels_give_the_bits_of_single_passes),
-    GR_TEST(kernels_of_batch_norm_give_the_bits_of_single_passes), GR_TEST(two_results_have_the_bits_of_single_passes),
+    GR_TEST(kernels_of_batch_norm_give_the_bits_of_single_passes),
+    GR_TEST(two_results_have_the_bits_of_single_passes),
     GR_TEST(a_whole_update_has_the_bits_of_its_three_passes))

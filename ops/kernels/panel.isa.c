@@ -27,26 +27,27 @@ GR_INLINE vf taken(const float *x, const float *times, int64_t last)
 }
 
 /* N vectors of columns, all rows: four chains, row r goes to chain r mod 4. */
-GR_INLINE void strip_rows(
-    const gr__panel *p, int64_t c, const int n, int64_t last, vf start, combine f, const bool of_products)
+GR_INLINE void strip_rows(const gr__panel *p, int64_t c, const int n, int64_t last, vf start, combine f,
+    const bool of_products)
 {
     const float *x = (const float *)p->x + c, *z = of_products ? (const float *)p->times + c : NULL;
     vf s[4][WIDE];
-    UNROLL for (int k = 0; k < 4; k++) UNROLL for (int v = 0; v < n; v++) s[k][v] = start;
+    UNROLL for (int k = 0; k < 4; k++)
+        UNROLL for (int v = 0; v < n; v++)
+            s[k][v] = start;
     int64_t r = 0;
     for (; r + 4 <= p->rows; r += 4)
         UNROLL for (int k = 0; k < 4; k++, x += p->row, z = of_products ? z + p->times_row : NULL)
-            UNROLL for (int v = 0; v < n; v++) s[k][v] =
-                f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
-    UNROLL for (int k = 0; k < 3; k++) if (r + k < p->rows)
-    {
-        UNROLL for (int v = 0; v < n; v++) s[k][v] =
-            f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
-        x += p->row;
-        z = of_products ? z + p->times_row : NULL;
-    }
-    UNROLL for (int v = 0; v < n; v++)
-    {
+            UNROLL for (int v = 0; v < n; v++)
+                s[k][v] = f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
+    UNROLL for (int k = 0; k < 3; k++)
+        if (r + k < p->rows) {
+            UNROLL for (int v = 0; v < n; v++)
+                s[k][v] = f(s[k][v], taken(x + v * GR_W, of_products ? z + v * GR_W : NULL, last));
+            x += p->row;
+            z = of_products ? z + p->times_row : NULL;
+        }
+    UNROLL for (int v = 0; v < n; v++) {
         vf sum = f(f(s[0][v], s[1][v]), f(s[2][v], s[3][v]));
         float *y = (float *)p->y + c + v * GR_W;
         if (last)
