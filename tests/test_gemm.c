@@ -204,6 +204,8 @@ static void every_layout_is_right(void)
         {"vectors less one", 15, 31, 31},
         {"k past one cut", 9, 20, 520},
         {"k of two cuts", 3, 18, 1024},
+        {"k of one long cut", 40, 50, 400},
+        {"k one longer", 40, 50, 401},
         {"rows that collide in the cache", 20, 40, 1024},
         {"columns that collide in the cache", 100, 1024, 20},
         {"tiles that copy both operands", 40, 50, 30},
@@ -376,7 +378,7 @@ static void a_packed_b_gives_the_same_bits(void)
 {
     static const int64_t sizes[][3] = {{1, 1, 1}, {1, 40, 9}, {3, 33, 20}, {5, 64, 7}, {8, 32, 31}, {17, 100, 40},
         {64, 70, 13}, {7, 31, 530}, {29, 15, 33}, {2, 129, 3}, {6, 96, 1024}, {1, 300, 33}, {1, 128, 5}, {2, 200, 17},
-        {3, 129, 40}, {3, 128, 600}, {13, 40, 1024}, {8, 17, 2100}};
+        {30, 40, 1025}, {3, 129, 40}, {3, 128, 600}, {13, 40, 1024}, {8, 17, 2100}};
     open_fences();
     for (int u = 0; u < N_BUILDS; u++)
         for (size_t q = 0; gr__cpu_has(builds[u].isa) && q < sizeof sizes / sizeof *sizes; q++)
